@@ -1,0 +1,112 @@
+//! A command ready to be executed without a further allocation, and `execve(2)`.
+
+use std::ffi::CString;
+use std::os::fd::AsRawFd;
+
+use linux_raw_sys::general::__NR_execve;
+
+use crate::Errno;
+use crate::raw::syscall;
+
+/// Argument or environment strings with the pointer array `execve(2)` wants.
+#[derive(Debug)]
+pub struct Strings {
+    /// Owns what `pointers` points to; never changed after construction.
+    _owned: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+// SAFETY: the pointers lead to heap memory owned by the same value, never written after construction.
+unsafe impl Send for Strings {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for Strings {}
+
+impl Strings {
+    /// Takes the strings.
+    pub fn new(strings: Vec<CString>) -> Self {
+        let mut pointers: Vec<_> = strings.iter().map(|s| s.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        Strings { _owned: strings, pointers }
+    }
+}
+
+/// A block of zero-terminated strings, as a message carries it, with room for the pointer array: filled by the sandbox's init, which
+/// must not allocate.
+#[derive(Debug)]
+pub struct StringBlock {
+    pointers: Box<[*const libc::c_char]>,
+}
+
+// SAFETY: the pointers are only read by `execute`, which takes the block they lead into by reference.
+unsafe impl Send for StringBlock {}
+
+/// Most arguments and variables one message may carry.
+pub const MAX_STRINGS: usize = 8192;
+
+impl StringBlock {
+    /// Room for [`MAX_STRINGS`] pointers and the nulls.
+    pub fn with_room() -> Self {
+        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 2].into_boxed_slice() }
+    }
+
+    /// Executes `path` with the first `arguments` strings of `block` as arguments and the next `variables` as environment. Comes back only
+    /// with an error. Child-safe.
+    ///
+    /// # Errors
+    /// What execve(2) says; `E2BIG` for too many strings, `EINVAL` when `block` holds fewer strings than told.
+    pub fn execute(&mut self, path: &std::ffi::CStr, block: &[u8], arguments: usize, variables: usize) -> Errno {
+        if arguments.saturating_add(variables) > MAX_STRINGS {
+            return Errno::TOOBIG;
+        }
+        let mut rest = block;
+        let mut slot = 0;
+        for count in [arguments, variables] {
+            for _ in 0..count {
+                let Some(end) = rest.iter().position(|byte| *byte == 0) else { return Errno::INVAL };
+                self.pointers[slot] = rest.as_ptr().cast();
+                slot += 1;
+                rest = &rest[end + 1..];
+            }
+            self.pointers[slot] = std::ptr::null();
+            slot += 1;
+        }
+        let environment = &raw const self.pointers[arguments + 1];
+        // SAFETY: both arrays end with a null; each pointer leads to a zero-terminated string inside `block`, checked above, which is
+        // borrowed for the whole call.
+        unsafe { execve(path, self.pointers.as_ptr(), environment) }
+    }
+}
+
+/// Executes `path`. Comes back only with an error. Child-safe.
+pub fn execute(path: &std::ffi::CStr, arguments: &Strings, environment: &Strings) -> Errno {
+    // SAFETY: `Strings` keeps its strings alive and its arrays null-terminated.
+    unsafe { execve(path, arguments.pointers.as_ptr(), environment.pointers.as_ptr()) }
+}
+
+/// Executes the file behind a descriptor (`execveat(2)` with `AT_EMPTY_PATH`). Comes back only with an error. Child-safe.
+pub fn execute_fd(file: impl std::os::fd::AsFd, arguments: &Strings, environment: &Strings) -> Errno {
+    let empty = c"";
+    // SAFETY: `Strings` keeps its strings alive and its arrays null-terminated; the path is a static empty string.
+    let answer = unsafe {
+        syscall(
+            linux_raw_sys::general::__NR_execveat,
+            [
+                file.as_fd().as_raw_fd() as usize,
+                empty.as_ptr() as usize,
+                arguments.pointers.as_ptr() as usize,
+                environment.pointers.as_ptr() as usize,
+                libc::AT_EMPTY_PATH as usize,
+                0,
+            ],
+        )
+    };
+    answer.err().unwrap_or(Errno::INVAL)
+}
+
+/// # Safety
+/// Both arrays end with a null pointer and every pointer before it leads to a zero-terminated string.
+unsafe fn execve(path: &std::ffi::CStr, arguments: *const *const libc::c_char, environment: *const *const libc::c_char) -> Errno {
+    // SAFETY: as the caller vouches; on success nothing of this program is left to be disturbed.
+    let answer = unsafe { syscall(__NR_execve, [path.as_ptr() as usize, arguments as usize, environment as usize, 0, 0, 0]) };
+    answer.err().unwrap_or(Errno::INVAL)
+}
