@@ -25,9 +25,8 @@ pub struct Plan {
     pub hostname: Option<String>,
     /// Bring `lo` up in the new network namespace.
     pub loopback: bool,
-    /// Capabilities that stay (numbers of `capabilities(7)`), in the sandbox's user namespace; everything else leaves every set and the bounding set.
-    /// `None` leaves the sets as they are (bubblewrap run by root).
-    pub capabilities: Option<Vec<u8>>,
+    /// Which capabilities the command has. `None` leaves the sets as they are (bubblewrap run by root).
+    pub capabilities: Option<Capabilities>,
     /// Lock securebits so that uid 0 inside gains nothing (`capabilities(7)`, SECBIT_*).
     pub lock_securebits: bool,
     /// Filters, in the order they are installed, after every other step.
@@ -42,10 +41,69 @@ pub struct Plan {
     pub new_session: bool,
     /// Kill the sandbox when the thread that made it dies (`PR_SET_PDEATHSIG`). Without it the sandbox dies when its control socket closes.
     pub die_with_parent: bool,
-    /// No init: the command itself is pid 1 (bubblewrap's `--as-pid-1`).
-    pub as_pid_1: bool,
+    /// Whether a process of ours stands between the launcher and the command.
+    pub init: Init,
+    /// Init outlives the launcher's interest: it stays until no process is left, and the launcher's end does not end it (bubblewrap without
+    /// `--die-with-parent`).
+    pub linger: bool,
+    /// Which of the launcher's descriptors the command inherits beside its standard streams.
+    pub descriptors: Descriptors,
+    /// Namespaces joined instead of made (`setns(2)`).
+    pub join: Join,
+    /// Read one byte from this descriptor, after set-up and before the command runs.
+    pub block_fd: Option<RawFd>,
+    /// Do not write the id maps: somebody else does, and then writes one byte to this descriptor.
+    pub userns_block_fd: Option<RawFd>,
+    /// Kept open by init for as long as it lives, closed in the command.
+    pub sync_fd: Option<RawFd>,
+    /// Files inside on which init holds a shared lock (`F_SETLK`, `F_RDLCK`) for as long as it lives.
+    pub lock_files: Vec<PathBuf>,
     /// `prctl(PR_SET_DUMPABLE, 0)` for init, and its command line and environment wiped, so that nothing of the host is in `/proc/1`.
     pub hide_init: bool,
+}
+
+/// Capability sets of the command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Effective, permitted and inheritable: numbers of `capabilities(7)`, in the sandbox's user namespace.
+    pub keep: Vec<u8>,
+    /// Raise them in the ambient set, so that they survive execution by a user other than 0.
+    pub ambient: bool,
+    /// Drop everything else from the bounding set.
+    pub bound: bool,
+}
+
+/// Whether a process of ours stands between the launcher and the command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// Ours is the first process (pid 1 in a new pid namespace): it reaps orphans and reports. The command is never pid 1.
+    #[default]
+    Reaper,
+    /// The cloned process becomes the command (bubblewrap's `--as-pid-1`, or bubblewrap without a new pid namespace).
+    None,
+}
+
+/// Which of the launcher's descriptors the command inherits beside its standard streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Descriptors {
+    /// None.
+    #[default]
+    CloseAll,
+    /// Every one that is not close-on-exec, except these (bubblewrap).
+    KeepAllBut(Vec<RawFd>),
+}
+
+/// Namespaces joined instead of made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// A user namespace, before everything else.
+    pub user: Option<RawFd>,
+    /// A user namespace, after set-up.
+    pub user_after: Option<RawFd>,
+    /// A pid namespace, before everything else.
+    pub pid: Option<RawFd>,
 }
 
 /// Which namespaces are new for the sandbox; the mount namespace always is.
@@ -65,6 +123,8 @@ pub struct Namespaces {
     pub cgroup: bool,
     /// After set-up, refuse further user namespaces by `user.max_user_namespaces` (bubblewrap's `--disable-userns`).
     pub disable_nested_user: bool,
+    /// After set-up, fail unless making a further user namespace fails (bubblewrap's `--assert-userns-disabled`).
+    pub assert_nested_user_disabled: bool,
 }
 
 /// Who the command is, inside and on the host.
@@ -80,6 +140,13 @@ pub struct Identity {
     pub gid_map: Vec<IdRange>,
     /// Who writes the maps.
     pub mapper: Mapper,
+    /// Ids the set-up itself runs under; `None`: [`Identity::uid`] and [`Identity::gid`]. A range map sets up as its own root, so that the command does not own
+    /// the skeleton it runs in.
+    pub setup: Option<(u32, u32)>,
+    /// After set-up, go into one more user namespace with these one-id maps: (uid inside, gid inside).
+    pub nested: Option<(u32, u32)>,
+    /// Drop supplementary groups where that is allowed.
+    pub clear_groups: bool,
 }
 
 /// One line of an id map.
@@ -172,22 +239,35 @@ pub enum Op {
         inodes: Option<u64>,
         /// Permission bits of its root.
         mode: u32,
-        /// Owned by the command's user instead of uid 0 of the sandbox.
-        owned: bool,
+        /// Permission bits of missing parents.
+        parent_mode: u32,
+    },
+    /// One private tmpfs whose directories appear in several places, so that one bound holds for all of them. Discarded layers of overlays lie on it too.
+    Scratch {
+        /// Bytes.
+        size: Option<u64>,
+        /// Inodes.
+        inodes: Option<u64>,
+        /// Where, and with which permission bits.
+        places: Vec<ScratchPlace>,
     },
     /// A fresh procfs of the sandbox's pid namespace.
     Proc {
         /// Where.
         dst: PathBuf,
-        /// Cover what design section 3 lists (kallsyms, kcore, keys, …), make `/proc/sys` read-only, hide init.
-        masked: bool,
+        /// What of it is covered.
+        cover: ProcCover,
     },
-    /// A fresh minimal `/dev`: null, zero, full, random, urandom, tty; links fd, stdin, stdout, stderr, core, ptmx; shm, and a private devpts.
+    /// A minimal `/dev`: null, zero, full, random, urandom, tty; links fd, stdin, stdout, stderr, core; a directory shm.
     Dev {
         /// Where.
         dst: PathBuf,
-        /// Bytes `shm` may hold; `None`: the kernel's default.
-        shm_size: Option<u64>,
+        /// On a tmpfs of its own (bubblewrap), instead of in the directory.
+        own_file_system: bool,
+        /// With a private `devpts` and `ptmx`.
+        terminals: bool,
+        /// This terminal as `console`.
+        console: Option<Source>,
     },
     /// A fresh POSIX message queue file system.
     Mqueue {
@@ -200,6 +280,8 @@ pub enum Op {
         dst: PathBuf,
         /// Permission bits.
         mode: u32,
+        /// Permission bits of missing parents.
+        parent_mode: u32,
     },
     /// A file with this content, on whatever file system `dst` lies.
     File {
@@ -209,6 +291,8 @@ pub enum Op {
         content: Content,
         /// Permission bits.
         mode: u32,
+        /// Permission bits of missing parents.
+        parent_mode: u32,
     },
     /// A file with this content on a file system of its own, bound over `dst`.
     BindData {
@@ -218,6 +302,8 @@ pub enum Op {
         content: Content,
         /// Permission bits.
         mode: u32,
+        /// Permission bits of missing parents.
+        parent_mode: u32,
         /// Bound read-only.
         read_only: bool,
     },
@@ -247,19 +333,35 @@ pub enum Op {
     },
 }
 
+/// A place on the one private tmpfs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScratchPlace {
+    /// Where.
+    pub dst: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owned by the command's user instead of the one who sets up.
+    pub owned: bool,
+}
+
+/// What of a fresh procfs is covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcCover {
+    /// `kallsyms kcore keys sysrq-trigger timer_list config.gz …` show nothing, `/proc/sys` is read-only, processes one may not trace are invisible.
+    Secrets,
+    /// Of `sys sysrq-trigger irq bus` each that is writable becomes read-only (bubblewrap).
+    Writable,
+}
+
 /// Where an overlay's writes go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Upper {
     /// Nowhere: the overlay is read-only (needs two lower directories).
     None,
-    /// A tmpfs that dies with the sandbox, with a bound on bytes and inodes.
-    Discard {
-        /// Bytes.
-        size: Option<u64>,
-        /// Inodes.
-        inodes: Option<u64>,
-    },
+    /// The private tmpfs ([`Op::Scratch`]; an unbounded one is made if the plan has none), which dies with the sandbox.
+    Discard,
     /// These directories of the host.
     Keep {
         /// `upperdir=`.
