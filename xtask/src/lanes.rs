@@ -1,0 +1,247 @@
+//! `cargo xtask test`: every check and test there is, lane by lane, and one line of counts at the end.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cargo::tests_of;
+use crate::stage::{NOBODY, Stage};
+use crate::tally::{Tally, from_junit, from_libtest};
+use crate::workspace::{Workspace, cargo};
+use crate::{checks, install, suite, vm};
+
+/// Packages whose tests need `enclos` itself and are lanes of their own.
+const SUITES: [&str; 3] = ["enclos-tests-e2e", "enclos-tests-escape", "enclos-tests-compat"];
+
+/// One part of the test command.
+struct Lane {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&mut Run) -> Result<Tally>,
+}
+
+const LANES: [Lane; 12] = [
+    Lane { name: "fmt", what: "every file is formatted", run: |_| check("fmt", &["--all", "--check", "--", "-l"]) },
+    Lane { name: "clippy", what: "no warning in any target", run: |_| clippy() },
+    Lane { name: "checks", what: "tiers, invariants, documents (cargo xtask check)", run: |run| checks::run(&run.workspace) },
+    Lane { name: "unit", what: "the tests inside the crates", run: unit },
+    Lane { name: "doc", what: "the examples in the documentation", run: |_| doc() },
+    Lane { name: "e2e", what: "the program, as root", run: |run| run.suite("e2e", None) },
+    Lane { name: "escape", what: "attempts to break out, as root", run: |run| run.suite("escape", None) },
+    Lane { name: "compat", what: "bubblewrap's command line against bubblewrap, as root", run: |run| run.suite("compat", None) },
+    Lane { name: "e2e-user", what: "the program, as a user without rights", run: |run| run.suite("e2e", Some(NOBODY)) },
+    Lane { name: "escape-user", what: "attempts to break out, as a user without rights", run: |run| run.suite("escape", Some(NOBODY)) },
+    Lane { name: "compat-user", what: "bubblewrap's command line, as a user without rights", run: |run| run.suite("compat", Some(NOBODY)) },
+    Lane {
+        name: "vm",
+        what: "pure cgroup v2 on Debian's kernel, in a virtual machine",
+        run: |run| vm::lane(&run.workspace, Run::stage(&mut run.stage)?),
+    },
+];
+
+/// What lanes share.
+struct Run {
+    workspace: Workspace,
+    /// Made by the first lane that needs it.
+    stage: Option<Stage>,
+}
+
+/// `cargo xtask test [--list] [--lane NAME]…`. Whether everything held.
+///
+/// # Errors
+/// On a bad argument, or when the workspace cannot be read or what the tests need cannot be installed.
+pub fn test(arguments: &[String]) -> Result<bool> {
+    let lanes = match parse(arguments)? {
+        Some(lanes) => lanes,
+        None => {
+            LANES.iter().for_each(|lane| println!("{:<12} {}", lane.name, lane.what));
+            return Ok(true);
+        }
+    };
+    println!("What the tests need");
+    install::install(&install::TESTS)?;
+    let mut run = Run { workspace: Workspace::load()?, stage: None };
+    let mut rows = Vec::new();
+    for (index, lane) in lanes.iter().enumerate() {
+        println!("\n[{}/{}] {}: {}", index + 1, lanes.len(), lane.name, lane.what);
+        let started = Instant::now();
+        let tally = (lane.run)(&mut run).unwrap_or_else(|error| {
+            println!("    FAIL {}: {error:#}", lane.name);
+            Tally::one(false)
+        });
+        println!("  {tally}");
+        rows.push((lane.name, tally, started.elapsed().as_secs()));
+    }
+    let total = summary(&rows);
+    Ok(total.is_success())
+}
+
+/// The table of lanes, and the closing line.
+fn summary(rows: &[(&str, Tally, u64)]) -> Tally {
+    println!("\n{:<12} {:>7} {:>7} {:>8} {:>8}", "lane", "passed", "failed", "skipped", "seconds");
+    let mut total = Tally::default();
+    for (name, tally, seconds) in rows {
+        println!("{name:<12} {:>7} {:>7} {:>8} {seconds:>8}", tally.passed, tally.failed, tally.skipped);
+        total += *tally;
+    }
+    println!("\n{total}");
+    total
+}
+
+/// The lanes asked for, in the order of [`LANES`]; `None`: only their list is.
+fn parse(arguments: &[String]) -> Result<Option<Vec<&'static Lane>>> {
+    let mut wanted = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--list" => return Ok(None),
+            "--lane" => wanted.push(rest.next().context("--lane needs a name; --list shows them")?.as_str()),
+            other => bail!("unknown argument {other}; known are --list and --lane NAME"),
+        }
+    }
+    if let Some(unknown) = wanted.iter().find(|name| LANES.iter().all(|lane| lane.name != **name)) {
+        bail!("unknown lane {unknown}; known are {}", LANES.map(|lane| lane.name).join(", "));
+    }
+    Ok(Some(LANES.iter().filter(|lane| wanted.is_empty() || wanted.contains(&lane.name)).collect()))
+}
+
+/// One cargo command that holds or does not.
+fn check(command: &str, arguments: &[&str]) -> Result<Tally> {
+    let status = Command::new(cargo()).arg(command).args(arguments).stdin(Stdio::null()).status();
+    Ok(Tally::one(status.with_context(|| format!("running cargo {command}"))?.success()))
+}
+
+fn clippy() -> Result<Tally> {
+    check("clippy", &["--workspace", "--all-targets", "--all-features", "--locked", "--quiet", "--", "-D", "warnings"])
+}
+
+/// Tests inside the crates, by nextest; by our own runner where nextest is missing, because building it takes longer than the tests.
+fn unit(run: &mut Run) -> Result<Tally> {
+    if install::nextest().is_none() {
+        println!("  note: cargo-nextest is not installed; these tests run in xtask's own runner, a process per test as well");
+        return unit_without_nextest(run);
+    }
+    // Below the root's own target directory, whatever CARGO_TARGET_DIR says: that is nextest's rule.
+    let document = run.workspace.root.join("target/nextest/xtask/junit.xml");
+    // A document of an earlier run must not be counted should nextest fail before it writes one.
+    if document.exists() {
+        std::fs::remove_file(&document)?;
+    }
+    let mut command = Command::new(cargo());
+    command.args(["nextest", "run", "--workspace", "--locked", "--profile", "xtask", "--cargo-quiet"]);
+    SUITES.iter().for_each(|suite| {
+        command.args(["--exclude", suite]);
+    });
+    let status = command.stdin(Stdio::null()).status().context("running cargo nextest")?;
+    let xml = std::fs::read_to_string(&document).with_context(|| format!("cargo nextest ({status}) wrote no {}", document.display()))?;
+    let (tally, reasons) = from_junit(&xml);
+    reasons.iter().for_each(|reason| println!("    SKIP {reason}"));
+    if status.success() != (tally.failed == 0) {
+        bail!("cargo nextest ended with {status}, but its document counts {tally}");
+    }
+    Ok(tally)
+}
+
+fn unit_without_nextest(run: &mut Run) -> Result<Tally> {
+    let stage = Run::stage(&mut run.stage)?;
+    let mut total = Tally::default();
+    for package in run.workspace.crates.iter().filter(|c| !SUITES.contains(&c.name.as_str())) {
+        let mut arguments = vec!["test", "--locked", "--no-run", "--package", &package.name];
+        arguments.extend(
+            ["--lib", "--bins", "--tests"]
+                .iter()
+                .filter(|flag| **flag != "--lib" || package.targets.iter().any(|t| t.kind.iter().any(|k| k == "lib"))),
+        );
+        for program in crate::cargo::build(&arguments)?.into_iter().filter(|program| program.test) {
+            total += suite::run(&stage.suite(&package.name, &program, None)?)?;
+        }
+    }
+    Ok(total)
+}
+
+/// Examples in the documentation; they are compiled and run by `cargo test`, which prints one line of counts per crate.
+fn doc() -> Result<Tally> {
+    let mut command = Command::new(cargo());
+    command.args(["test", "--doc", "--workspace", "--locked", "--quiet", "--no-fail-fast"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("running cargo test --doc")?;
+    let mut total = Tally::default();
+    for line in BufReader::new(child.stdout.take().context("cargo's output")?).lines() {
+        let line = line?;
+        match from_libtest(&line) {
+            Some(tally) => total += tally,
+            None if line.is_empty() || line.starts_with("running ") => {}
+            None => println!("  {line}"),
+        }
+    }
+    let status = child.wait().context("waiting for cargo test --doc")?;
+    if status.success() != (total.failed == 0) {
+        bail!("cargo test --doc ended with {status}, but counts {total}");
+    }
+    Ok(total)
+}
+
+impl Run {
+    /// The stage, built by the first lane that needs it.
+    fn stage(stage: &mut Option<Stage>) -> Result<&Stage> {
+        if stage.is_none() {
+            *stage = Some(Stage::new()?);
+        }
+        stage.as_ref().context("the stage was just made")
+    }
+
+    /// Runs `tests/<name>` as ourselves or as another user.
+    fn suite(&mut self, name: &str, user: Option<u32>) -> Result<Tally> {
+        if user.is_some() && !rustix::process::geteuid().is_root() {
+            println!("    SKIP {name}: only root can run it as another user; the lane {name} has run it without rights");
+            return Ok(Tally { skipped: 1, ..Tally::default() });
+        }
+        let stage = Run::stage(&mut self.stage)?;
+        let mut total = Tally::default();
+        for program in tests_of(&format!("enclos-tests-{name}"), false)? {
+            total += suite::run(&stage.suite(name, &program, user)?)?;
+        }
+        if total == Tally::default() {
+            bail!("tests/{name} holds no test");
+        }
+        Ok(total)
+    }
+}
+
+/// `target/xtask`, where downloads and reports live between runs.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn cache(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let path = workspace.target_dir.join("xtask").join(name);
+    std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(arguments: &[&str]) -> Result<Option<Vec<&'static str>>> {
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        Ok(parse(&arguments)?.map(|lanes| lanes.iter().map(|lane| lane.name).collect()))
+    }
+
+    #[test]
+    fn lanes_are_chosen_by_name() {
+        assert_eq!(names(&[]).unwrap().unwrap().len(), LANES.len());
+        assert_eq!(names(&["--lane", "vm", "--lane", "fmt"]).unwrap().unwrap(), ["fmt", "vm"]);
+        assert!(names(&["--list"]).unwrap().is_none());
+        assert!(names(&["--lane", "nosuch"]).is_err());
+        assert!(names(&["--lane"]).is_err());
+        assert!(names(&["vm"]).is_err());
+    }
+
+    #[test]
+    fn one_failed_lane_fails_the_whole() {
+        assert!(!summary(&[("a", Tally::one(true), 1), ("b", Tally::one(false), 1)]).is_success());
+        assert!(!summary(&[]).is_success(), "no test ran");
+    }
+}

@@ -1,0 +1,149 @@
+//! Timing contenders against each other in one run.
+//!
+//! Every round runs each contender once, and each round starts with another one, so that a slow moment of the machine, or the state one of them
+//! leaves behind, falls on all of them. A ratio is taken within a round and its median over the rounds: what is stable on a noisy machine is
+//! the ratio of neighbours, not the time.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+/// One way to do the job that is measured.
+pub struct Contender<'a> {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Does the job and says how many times it did.
+    pub run: Box<dyn FnMut() -> Result<u64> + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    /// A contender whose every call does the job once.
+    pub fn once(name: &'static str, mut run: impl FnMut() -> Result<()> + 'a) -> Self {
+        Contender { name, run: Box::new(move || run().map(|()| 1)) }
+    }
+}
+
+/// Median and quartiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Quartiles {
+    /// A quarter of the values is smaller.
+    pub q1: f64,
+    /// Half of them is.
+    pub median: f64,
+    /// Three quarters are.
+    pub q3: f64,
+}
+
+impl Quartiles {
+    /// Of at least one value.
+    fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Quartiles { q1: quantile(&sorted, 0.25), median: quantile(&sorted, 0.5), q3: quantile(&sorted, 0.75) }
+    }
+}
+
+/// Between the two nearest values, in proportion (Hyndman and Fan's type 7, the default of R and numpy).
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+/// Nanoseconds per job of each contender, by round.
+pub struct Race {
+    names: Vec<&'static str>,
+    /// `[contender][round]`
+    samples: Vec<Vec<f64>>,
+}
+
+/// Runs `warm_up` rounds that do not count, then `rounds` that do.
+///
+/// # Errors
+/// When a contender fails, or there is none or no round.
+pub fn race(contenders: &mut [Contender<'_>], warm_up: usize, rounds: usize) -> Result<Race> {
+    ensure!(rounds > 0 && !contenders.is_empty(), "a race needs a contender and a round");
+    let mut samples = vec![Vec::with_capacity(rounds); contenders.len()];
+    let count = contenders.len();
+    for round in 0..warm_up + rounds {
+        for step in 0..count {
+            let index = (round + step) % count;
+            let contender = &mut contenders[index];
+            let started = Instant::now();
+            let jobs = (contender.run)().with_context(|| contender.name)?;
+            let took = started.elapsed();
+            ensure!(jobs > 0, "{} did nothing", contender.name);
+            if round >= warm_up {
+                samples[index].push(took.as_nanos() as f64 / jobs as f64);
+            }
+        }
+    }
+    Ok(Race { names: contenders.iter().map(|c| c.name).collect(), samples })
+}
+
+impl Race {
+    /// Nanoseconds per job of one contender.
+    ///
+    /// # Errors
+    /// When it did not take part.
+    pub fn nanoseconds(&self, name: &str) -> Result<Quartiles> {
+        Ok(Quartiles::of(self.of(name)?))
+    }
+
+    /// Time of `a` divided by time of `b`, round by round.
+    ///
+    /// # Errors
+    /// When one of them did not take part.
+    pub fn ratio(&self, a: &str, b: &str) -> Result<Quartiles> {
+        let ratios: Vec<f64> = self.of(a)?.iter().zip(self.of(b)?).map(|(a, b)| a / b).collect();
+        Ok(Quartiles::of(&ratios))
+    }
+
+    fn of(&self, name: &str) -> Result<&[f64]> {
+        let index = self.names.iter().position(|n| *n == name).with_context(|| format!("{name} took no part"))?;
+        Ok(&self.samples[index])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn quartiles_are_those_of_numpy() {
+        let of = Quartiles::of(&[4.0, 1.0, 3.0, 2.0]);
+        assert_eq!((of.q1, of.median, of.q3), (1.75, 2.5, 3.25));
+        assert_eq!(Quartiles::of(&[7.0]), Quartiles { q1: 7.0, median: 7.0, q3: 7.0 });
+    }
+
+    #[test]
+    fn rounds_interleave_and_rotate() {
+        let order = RefCell::new(String::new());
+        let push = |c| {
+            order.borrow_mut().push(c);
+            Ok(())
+        };
+        let mut contenders = [Contender::once("a", || push('a')), Contender::once("b", || push('b'))];
+        let race = race(&mut contenders, 1, 2).unwrap();
+        assert_eq!(race.samples.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+        drop(contenders);
+        assert_eq!(order.into_inner(), "abbaab");
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_a_round() {
+        // The machine was ten times slower in the second and third round: the ratio does not care.
+        let race = Race { names: vec!["a", "b"], samples: vec![vec![1.0, 10.0, 10.0], vec![2.0, 20.0, 20.0]] };
+        assert_eq!(race.ratio("a", "b").unwrap().median, 0.5);
+        assert!(race.ratio("a", "c").is_err());
+    }
+
+    #[test]
+    fn a_contender_that_fails_ends_the_race() {
+        let mut contenders = [Contender::once("a", || anyhow::bail!("no"))];
+        assert!(race(&mut contenders, 0, 1).is_err());
+        assert!(race(&mut [], 0, 1).is_err());
+    }
+}

@@ -1,0 +1,335 @@
+//! The lane with a pure cgroup v2 host: Debian's own kernel under QEMU, with the host's files as its root.
+//!
+//! ```text
+//! cargo xtask test ── vng (virtme-ng, from PyPI) ── qemu, in software ── Linux from linux-image-amd64
+//!                                                                          / = the host's files over 9p, writes thrown away
+//!                                                                          └─ xtask in-vm PLAN: the suite runner, as on the host
+//! ```
+//!
+//! The kernel package is unpacked below the target directory, never installed: nothing of the host's boot is touched. The cloud flavour would
+//! be smaller, but has no 9p. No KVM: where a test machine is itself a virtual one, nested KVM hangs or is missing, and a lane that is
+//! fast on one machine and dead on the next is worth less than one that takes its minutes everywhere.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+use crate::cargo::{Program, tests_of};
+use crate::install;
+use crate::lanes::cache;
+use crate::stage::{NOBODY, Stage};
+use crate::suite::{self, Suite};
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+/// The version this lane was made with; a newer one may call its options otherwise.
+const VIRTME_NG: &str = "virtme-ng==1.42";
+/// Debian's package that always depends on its newest kernel.
+const KERNEL: &str = "linux-image-amd64";
+/// Seconds the machine may live. Emulation is ten to twenty times slower than the host.
+const LIFE: u64 = 900;
+/// Seconds one test may take in it.
+const TEST_LIMIT: u64 = 180;
+/// Where the programs are copied inside: memory, because each page fault on 9p is a message to the host.
+const INSIDE: &str = "/run/enclos-test";
+
+/// What runs in the machine: only what looks different on a pure cgroup v2 host, because time there is dear.
+struct Part {
+    name: &'static str,
+    package: &'static str,
+    /// Take the library's unit tests as well.
+    library: bool,
+    user: Option<u32>,
+    only: &'static [&'static str],
+    without: &'static [&'static str],
+}
+
+const PARTS: [Part; 4] = [
+    Part { name: "cgroup", package: "enclos-cgroup", library: true, user: None, only: &[], without: &["proptest"] },
+    Part { name: "limits", package: "enclos-tests-e2e", library: false, user: None, only: &["limit"], without: SLOW },
+    Part { name: "escape", package: "enclos-tests-escape", library: false, user: None, only: &[], without: SLOW },
+    Part { name: "escape-user", package: "enclos-tests-escape", library: false, user: Some(NOBODY), only: &[], without: SLOW },
+];
+
+/// Tests that take minutes under emulation and see nothing there that they do not see natively.
+const SLOW: &[&str] = &["jvm", "java", "golang", "node", "numpy", "gcc", "lives", "alone"];
+
+/// What the host hands to the machine.
+#[derive(Debug, Serialize, Deserialize)]
+struct Plan {
+    suites: Vec<Suite>,
+    /// `enclos` as the host sees it.
+    programs: Vec<PathBuf>,
+}
+
+/// What the machine hands back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    kernel: String,
+    controllers: String,
+    tallies: Vec<(String, Tally)>,
+}
+
+/// The lane.
+///
+/// # Errors
+/// When the machine cannot be had, does not boot, or does not answer in time.
+pub fn lane(workspace: &Workspace, stage: &Stage) -> Result<Tally> {
+    install::install(&install::VM)?;
+    let vng = virtme(workspace)?;
+    let kernel = kernel(workspace)?;
+    let answer = boot(&vng, &kernel, stage, &plan(stage)?)?;
+    println!("  Linux {} with cgroup v2 controllers: {}", answer.kernel, answer.controllers);
+    let mut total = Tally::default();
+    for (name, tally) in answer.tallies {
+        println!("  {name:<12} {tally}");
+        total += tally;
+    }
+    Ok(total)
+}
+
+/// The suites, with paths as the host sees them.
+fn plan(stage: &Stage) -> Result<Plan> {
+    let mut plan = Plan { suites: Vec::new(), programs: Vec::new() };
+    for entry in std::fs::read_dir(stage.folder("bin")?)? {
+        plan.programs.push(entry?.path());
+    }
+    for part in &PARTS {
+        for program in tests_of(part.package, part.library)? {
+            let mut suite = stage.suite(part.name, &program, part.user)?;
+            // One at a time: two slow processors, and tests with clocks.
+            (suite.jobs, suite.limit) = (1, TEST_LIMIT);
+            suite.only = part.only.iter().map(|word| (*word).to_owned()).collect();
+            suite.without = part.without.iter().map(|word| (*word).to_owned()).collect();
+            plan.suites.push(suite);
+        }
+    }
+    Ok(plan)
+}
+
+/// Path of `vng` in a virtual environment of its own.
+fn virtme(workspace: &Workspace) -> Result<PathBuf> {
+    let venv = cache(workspace, "vm")?.join("venv");
+    let (vng, done) = (venv.join("bin/vng"), venv.join(VIRTME_NG));
+    if !done.exists() {
+        println!("  installing {VIRTME_NG} from PyPI: boots the virtual machine");
+        quiet(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        quiet(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", VIRTME_NG]))?;
+        File::create(&done)?;
+    }
+    Ok(vng)
+}
+
+/// Path of the kernel, with its modules beside it in the same tree.
+fn kernel(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = cache(workspace, "vm")?.join("kernel");
+    if let Some(image) = image(&folder) {
+        return Ok(image);
+    }
+    let package = kernel_package()?;
+    println!("  unpacking {package} from Debian: the virtual machine's kernel");
+    // Unpacked beside its place and renamed when whole: a run that was stopped leaves nothing that looks finished.
+    let partial = folder.with_extension("partial");
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial)?;
+    }
+    std::fs::create_dir_all(&partial)?;
+    quiet(Command::new("apt-get").args(["-q", "download", &package]).current_dir(&partial))?;
+    let archives = std::fs::read_dir(&partial)?.collect::<Result<Vec<_>, _>>()?;
+    let [archive] = &archives[..] else { bail!("apt-get download {package} left {} files", archives.len()) };
+    quiet(Command::new("dpkg-deb").arg("--extract").arg(archive.path()).arg(&partial))?;
+    std::fs::remove_file(archive.path())?;
+    std::fs::rename(&partial, &folder)?;
+    image(&folder).with_context(|| format!("{package} holds no kernel"))
+}
+
+/// Name of the newest kernel package, which [`KERNEL`] depends on.
+fn kernel_package() -> Result<String> {
+    let ask = || -> Result<Option<String>> {
+        let output = Command::new("apt-cache").args(["depends", KERNEL]).output().context("running apt-cache")?;
+        Ok(dependency(&String::from_utf8_lossy(&output.stdout)))
+    };
+    if let Some(package) = ask()? {
+        return Ok(package);
+    }
+    install::apt(&["update"])?;
+    ask()?.with_context(|| format!("apt knows no {KERNEL}"))
+}
+
+/// The first `Depends:` of `apt-cache depends` on a kernel.
+fn dependency(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.trim().strip_prefix("Depends: ").filter(|p| p.starts_with("linux-image-")).map(str::to_owned))
+}
+
+/// The kernel image in an unpacked package.
+fn image(folder: &Path) -> Option<PathBuf> {
+    let mut entries = std::fs::read_dir(folder.join("boot")).ok()?.flatten();
+    entries.find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-")).map(|entry| entry.path())
+}
+
+/// Runs a command whose output matters only when it fails.
+fn quiet(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("running {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim());
+    }
+    Ok(())
+}
+
+/// Boots, runs the plan, and reads the answer.
+fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer> {
+    let shared = stage.folder("vm")?;
+    // The running program itself, even when a lane before has built it anew and its file is another one by now.
+    let program = Program { name: "xtask".to_owned(), test: false, path: PathBuf::from("/proc/self/exe") };
+    let xtask = stage.put("vm-bin", &program)?.path;
+    std::fs::write(shared.join("plan.json"), serde_json::to_vec(plan)?)?;
+    let console = File::create(shared.join("console"))?;
+    let inside = format!("{} in-vm {} >{1}/output 2>&1", xtask.display(), shared.display());
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", vng.parent().context("vng lies in a folder")?.display());
+    let mut command = Command::new(vng);
+    command.arg("--run").arg(kernel).args(["--disable-kvm", "--memory", "2G", "--cpus", "2", "--append", "cgroup_no_v1=all"]);
+    command.arg(format!("--rwdir={}", shared.display())).arg("--").arg(&inside);
+    // virtme-ng keeps settings in a home; not in ours.
+    command.env("PATH", path).env("HOME", stage.folder("vm-home")?).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
+    command.current_dir(stage.path()).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console).process_group(0);
+    println!("  booting (about half a minute until the first test; at most {LIFE} s in all)");
+    let mut child = command.spawn().context("running vng")?;
+    let group = Pid::from_child(&child);
+    let ended = suite::ends_within(&pidfd_open(group, PidfdFlags::empty())?, Duration::from_secs(LIFE))?;
+    // QEMU is in the group; a machine that hangs ends with it.
+    let _ = kill_process_group(group, Signal::KILL);
+    child.wait()?;
+    for line in std::fs::read_to_string(shared.join("output")).unwrap_or_default().lines() {
+        println!("  {line}");
+    }
+    let answer = std::fs::read(shared.join("answer.json"));
+    let answer = answer.with_context(|| no_answer(&shared.join("console"), ended))?;
+    serde_json::from_slice(&answer).context("reading the machine's answer")
+}
+
+/// Why there is no answer, with the end of what the machine's console said.
+fn no_answer(console: &Path, ended: bool) -> String {
+    let text = std::fs::read(console).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let why = if ended { "the machine ended without an answer" } else { "the machine did not answer in time" };
+    format!("{why}; its console ended with\n{}", lines[lines.len().saturating_sub(30)..].join("\n"))
+}
+
+/// `cargo xtask in-vm FOLDER`: the inside of [`boot`].
+///
+/// # Errors
+/// When the machine is not what the lane promises, or the plan cannot be carried out.
+pub fn inside(folder: &Path) -> Result<()> {
+    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").context("no pure cgroup v2 here")?;
+    for needed in ["memory", "pids", "cpu"] {
+        if !controllers.split_whitespace().any(|name| name == needed) {
+            bail!("this kernel's cgroup v2 tree has no controller {needed}, only {}", controllers.trim());
+        }
+    }
+    let plan: Plan = serde_json::from_slice(&std::fs::read(folder.join("plan.json"))?)?;
+    let memory = Path::new(INSIDE);
+    let programs = memory.join("bin");
+    std::fs::create_dir_all(&programs)?;
+    for program in &plan.programs {
+        std::fs::copy(program, programs.join(program.file_name().context("a program without a name")?))?;
+    }
+    let mut answer = Answer {
+        kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        controllers: controllers.trim().to_owned(),
+        tallies: Vec::new(),
+    };
+    for suite in plan.suites {
+        let name = suite.name.clone();
+        let tally = moved_in(suite, memory).and_then(|suite| suite::run(&suite)).unwrap_or_else(|error| {
+            println!("    FAIL {name}: {error:#}");
+            Tally::one(false)
+        });
+        answer.tallies.push((name, tally));
+    }
+    std::fs::write(folder.join("answer.json"), serde_json::to_vec(&answer)?)?;
+    Ok(())
+}
+
+/// The suite with its program and home in the machine's memory.
+fn moved_in(suite: Suite, memory: &Path) -> Result<Suite> {
+    let (name, from) = suite.program.file_name().zip(suite.program.parent()).context("a program without a name or folder")?;
+    let folder = memory.join(from.file_name().context("a program in the root folder")?);
+    let home = memory.join(suite.directory.file_name().context("a home without a name")?);
+    let program = folder.join(name);
+    for folder in [&folder, &home] {
+        std::fs::create_dir_all(folder)?;
+        std::os::unix::fs::chown(folder, suite.user, suite.user)?;
+    }
+    std::fs::copy(&suite.program, &program)?;
+    // What an earlier lane compiled for the suite need not be compiled again, slowly.
+    if from.join("hostile").is_dir() {
+        copy_folder(&from.join("hostile"), &folder.join("hostile"))?;
+    }
+    let user = suite.env.iter().find(|(name, _)| name == "USER").map_or("root", |(_, user)| user.as_str()).to_owned();
+    let env = suite::environment(&user, &home, &memory.join("bin/enclos"));
+    Ok(Suite { program, directory: home, env, ..suite })
+}
+
+/// Copies the files of a folder that has no folders.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_behind_the_name_is_found() {
+        let text = "linux-image-amd64\n  Depends: linux-image-6.1.0-56-amd64\n  Suggests: x\n";
+        assert_eq!(dependency(text).as_deref(), Some("linux-image-6.1.0-56-amd64"));
+        assert_eq!(dependency("linux-image-amd64\n"), None);
+    }
+
+    #[test]
+    fn a_host_without_an_answer_is_told_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let console = folder.path().join("console");
+        std::fs::write(&console, "Kernel panic\n").unwrap();
+        assert!(no_answer(&console, true).ends_with("Kernel panic"));
+    }
+
+    #[test]
+    fn a_suite_moves_into_memory_with_its_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let tests = folder.path().join("tests-u7");
+        std::fs::create_dir_all(tests.join("hostile")).unwrap();
+        std::fs::write(tests.join("t-1"), "x").unwrap();
+        std::fs::write(tests.join("hostile/probe"), "x").unwrap();
+        let suite = Suite {
+            name: "t".to_owned(),
+            program: tests.join("t-1"),
+            user: None,
+            env: suite::environment("u7", folder.path(), Path::new("/host/enclos")),
+            directory: PathBuf::from("/host/home-t"),
+            jobs: 1,
+            limit: 1,
+            only: Vec::new(),
+            without: Vec::new(),
+        };
+        let memory = folder.path().join("memory");
+        let moved = moved_in(suite, &memory).unwrap();
+        let value = |name: &str| moved.env.iter().find(|(n, _)| n == name).map(|(_, v)| PathBuf::from(v)).unwrap();
+        assert_eq!(moved.program, memory.join("tests-u7/t-1"));
+        assert!(memory.join("tests-u7/hostile/probe").is_file());
+        assert_eq!((value("USER"), value("ENCLOS_BIN")), (PathBuf::from("u7"), memory.join("bin/enclos")));
+        assert_eq!((value("HOME"), moved.directory), (memory.join("home-t"), memory.join("home-t")));
+    }
+}
