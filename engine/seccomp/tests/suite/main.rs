@@ -1,0 +1,6 @@
+//! What the compiler, the checks and the built-in policies promise.
+
+mod compiler;
+mod generators;
+mod numbers;
+mod programs;
