@@ -3,4 +3,5 @@
 mod compiler;
 mod generators;
 mod numbers;
+mod policies;
 mod programs;

@@ -1,6 +1,6 @@
 //! Programs from outside: what is taken, and what is refused with which words.
 
-use enclos_seccomp::{Instruction, Program, SeccompData, check, run};
+use enclos_seccomp::{Instruction, Options, Program, SeccompData, Stage, check, ready_made, run};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -109,4 +109,14 @@ fn the_interpreter_computes_as_the_kernel_does() {
     assert_eq!(answer(&[i(0x01, 0, 0, 33), i(0x00, 0, 0, 1), i(0x6c, 0, 0, 0)]), 2, "a shift looks at five bits of X");
     assert_eq!(answer(&[i(0x00, 0, 0, 1), i(0x84, 0, 0, 0)]), u32::MAX, "negation");
     assert_eq!(answer(&[i(0x00, 0, 0, 5), i(0x02, 0, 0, 9), i(0x61, 0, 0, 9), i(0x87, 0, 0, 0)]), 5, "scratch, X, A");
+}
+
+#[test]
+fn our_own_programs_survive_the_file_format() {
+    for options in Options::all() {
+        for stage in [Stage::Default, Stage::Setup, Stage::Narrow] {
+            let program = ready_made(stage, &options);
+            assert_eq!(Program::from_bytes(&program.to_bytes()).unwrap(), program);
+        }
+    }
 }
