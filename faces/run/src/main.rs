@@ -1,1 +1,85 @@
-fn main() {}
+//! The program `enclos`: `enclos run` and the small commands around it.
+//!
+//! Everything a caller can write is in [`flags::table`]; everything that is done is in the engine (`enclos-sandbox`). In between lies only what
+//! belongs to a command line: relative paths, the environment, the current directory, files for the streams, and the text of the report.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use enclos_spec::exit;
+
+mod commands;
+mod completions;
+#[cfg(test)]
+mod expect;
+mod flags;
+mod man;
+mod run;
+mod server;
+mod show;
+mod text;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let called_as = args.next().unwrap_or_default();
+    let word = args.next();
+    match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
+        "run" => run::main(args),
+        "completions" => write_completions(args),
+        "man" => write_man(args),
+        word @ ("serve" | "judge" | "agent" | "build" | "bench") => fail("", &server::become_server(word, args)),
+        "help" | "--help" | "-h" => print(&commands::help(text::Look::of(&std::io::stdout()))),
+        "version" | "--version" | "-V" => print(concat!("enclos ", env!("CARGO_PKG_VERSION"), "\n")),
+        _ => match word {
+            None => fail("", "the command is missing: write enclos COMMAND, e.g. enclos run -- true; enclos --help names them all"),
+            Some(word) => fail("", &commands::unknown(&word.to_string_lossy())),
+        },
+    }
+}
+
+/// Writes text to stdout. A reader that has seen enough is no error.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail("", &format!("stdout: {}", run::paths::reason(&error))),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line on stderr, and our exit code. `command` is the word after `enclos`, or empty.
+fn fail(command: &str, line: &str) -> ExitCode {
+    let space = if command.is_empty() { "" } else { " " };
+    // A line that cannot be written has no one to read it; the exit code stays.
+    let _ = writeln!(std::io::stderr(), "enclos{space}{command}: {}", text::look::tame(line));
+    ExitCode::from(exit::FAILURE)
+}
+
+/// `enclos completions SHELL`.
+fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let shells = completions::NAMES.join(", ");
+    match (args.next(), args.next()) {
+        (Some(shell), None) => match completions::script(&shell.to_string_lossy()) {
+            Some(script) => print(&script),
+            None => fail("completions", &format!("{shell:?} is not a shell there are completions for: write one of {shells}")),
+        },
+        _ => fail("completions", &format!("write one shell: {shells}")),
+    }
+}
+
+/// `enclos man [DIR]`.
+fn write_man(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(directory) = args.next() else { return print(&man::run()) };
+    if args.next().is_some() {
+        return fail("man", "write one directory, or none");
+    }
+    for (name, page) in man::pages() {
+        let file = Path::new(&directory).join(name);
+        if let Err(error) = std::fs::write(&file, page) {
+            return fail("man", &format!("{file:?}: {}", run::paths::reason(&error)));
+        }
+    }
+    ExitCode::SUCCESS
+}
