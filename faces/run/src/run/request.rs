@@ -174,4 +174,24 @@ mod tests {
         assert_eq!(request(&["true"]).unwrap().policy.env.keys().collect::<Vec<_>>(), ["TERM"]);
         assert_eq!(request(&["--env", "TERM=dumb", "--keep-env", "TERM", "true"]).unwrap().policy.env["TERM"], "dumb");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_words_panic_and_every_complaint_is_one_line(words in proptest::collection::vec("(--[a-z-]{0,12}(=.{0,8})?|.{0,12})", 0..6)) {
+            let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !["-h", "--help"].contains(word)).collect();
+            if let Err(wrong) = request(&words) {
+                let line = crate::text::look::tame(&wrong);
+                proptest::prop_assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+            }
+        }
+
+        #[test]
+        fn a_wrong_value_is_named_with_its_flag(at in 0..RUN.flags().count(), value in "[!-~]{1,8}") {
+            let flag = RUN.flags().nth(at).unwrap();
+            if let Err(wrong) = request(&[&format!("--{}={value}", flag.name), "true"]) {
+                // A policy file's complaint names the file; every other one the flag.
+                proptest::prop_assert!(wrong.starts_with(&format!("--{}: ", flag.name)) || flag.name == "policy", "{wrong}");
+            }
+        }
+    }
 }
