@@ -33,7 +33,7 @@ fn overview() -> String {
     for entry in commands::of(Kind::Here).chain(commands::of(Kind::Server)) {
         page += &format!(".TP\n.B {}\n{}.\n", escape(entry.name), escape(entry.summary));
     }
-    page += "Called as\n.BR bwrap ,\nthe program is\n.BR \"enclos bwrap\" .\nThe last five are carried out by\n.BR enclos\\-server ,\nwhich is looked for in the directory \
+    page += ".PP\nCalled as\n.BR bwrap ,\nthe program is\n.BR \"enclos bwrap\" .\nThe last five are carried out by\n.BR enclos\\-server ,\nwhich is looked for in the directory \
              where enclos lies.\n";
     page += &exit_status();
     page += ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf set and not empty, no text is coloured.\n";
@@ -84,8 +84,8 @@ fn exit_status() -> String {
     let (failure, not_executable, not_found, signal) = (exit::FAILURE, exit::NOT_EXECUTABLE, exit::NOT_FOUND, exit::SIGNAL_BASE);
     format!(
         ".SH EXIT STATUS\nThe command's own status comes through. Beside it:\n\
-         .TP\n.B {failure}\nEnclos itself failed: a wrong flag, a policy this host cannot enforce, a fault while the sandbox was built. Nothing was run, \
-         and one line on stderr says why.\n\
+         .TP\n.B {failure}\nEnclos itself failed: a wrong flag, a policy this host cannot enforce, a fault while the sandbox was built. One line on stderr \
+         says why.\n\
          .TP\n.B {not_executable}\nThe command was found but cannot be executed.\n\
          .TP\n.B {not_found}\nThe command was not found inside the sandbox.\n\
          .TP\n.B {signal}+\\fIn\\fR\nSignal \\fIn\\fR ended the command. A limit that Enclos enforced by killing gives {}; the report's verdict tells the two apart.\n",
@@ -124,6 +124,13 @@ mod tests {
     fn no_text_is_taken_for_a_request() {
         assert_eq!(escape(".TH x"), "\\&.TH x");
         assert_eq!(escape("a-b\\c"), "a\\-b\\ec");
+    }
+
+    #[test]
+    fn every_verdict_is_in_the_page() {
+        for verdict in enclos_spec::Verdict::PRECEDENCE {
+            assert!(VERDICTS.contains(verdict.as_str()), "{verdict}");
+        }
     }
 
     #[test]
