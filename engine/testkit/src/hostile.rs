@@ -22,12 +22,11 @@ const FLAGS: &[&str] = &["-static", "-O1", "-pthread", "-Wall", "-Wno-infinite-r
 pub fn probe() -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
     (SOURCES, FLAGS).hash(&mut hasher);
-    let dir = build_dir().join("hostile");
+    let dir = hostile_dir()?;
     let program = dir.join(format!("probe-{:016x}", hasher.finish()));
     if program.exists() {
         return Ok(program);
     }
-    std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     // Tests run side by side, each in a process of its own: one compiles, the others wait.
     let lock = std::fs::File::create(dir.join("lock")).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
@@ -35,6 +34,17 @@ pub fn probe() -> Result<PathBuf, String> {
         compile(&dir, &program)?;
     }
     Ok(program)
+}
+
+/// Beside the running test, or where that belongs to somebody else, below the directory for temporary files.
+fn hostile_dir() -> Result<PathBuf, String> {
+    let beside = build_dir().join("hostile");
+    if std::fs::create_dir_all(&beside).is_ok() && rustix::fs::access(&beside, rustix::fs::Access::WRITE_OK).is_ok() {
+        return Ok(beside);
+    }
+    let own = std::env::temp_dir().join(format!("enclos-test-hostile-{}", rustix::process::geteuid().as_raw()));
+    std::fs::create_dir_all(&own).map_err(|e| format!("{}: {e}", own.display()))?;
+    Ok(own)
 }
 
 fn compile(dir: &Path, program: &Path) -> Result<(), String> {
