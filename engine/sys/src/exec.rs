@@ -35,6 +35,8 @@ impl Strings {
 #[derive(Debug)]
 pub struct StringBlock {
     pointers: Box<[*const libc::c_char]>,
+    /// Where the environment's pointers begin; 0: nothing is laid out.
+    environment: usize,
 }
 
 // SAFETY: the pointers are only read by `execute`, which takes the block they lead into by reference.
@@ -46,33 +48,56 @@ pub const MAX_STRINGS: usize = 8192;
 impl StringBlock {
     /// Room for [`MAX_STRINGS`] pointers and the nulls.
     pub fn with_room() -> Self {
-        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 2].into_boxed_slice() }
+        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 3].into_boxed_slice(), environment: 0 }
     }
 
-    /// Executes `path` with the first `arguments` strings of `block` as arguments and the next `variables` as environment. Comes back only
-    /// with an error. Child-safe.
+    /// Lays out the pointers: the first `arguments` strings of `block` are arguments; of the next `variables` strings the first `alternatives`
+    /// exclude each other and only the one numbered `chosen` counts; the rest are the environment. Child-safe.
     ///
     /// # Errors
-    /// What execve(2) says; `E2BIG` for too many strings, `EINVAL` when `block` holds fewer strings than told.
-    pub fn execute(&mut self, path: &std::ffi::CStr, block: &[u8], arguments: usize, variables: usize) -> Errno {
+    /// `E2BIG` for too many strings, `EINVAL` when `block` holds fewer strings than told.
+    pub fn lay_out(&mut self, block: &[u8], arguments: usize, variables: usize, alternatives: usize, chosen: usize) -> Result<(), Errno> {
         if arguments.saturating_add(variables) > MAX_STRINGS {
-            return Errno::TOOBIG;
+            return Err(Errno::TOOBIG);
         }
         let mut rest = block;
         let mut slot = 0;
-        for count in [arguments, variables] {
-            for _ in 0..count {
-                let Some(end) = rest.iter().position(|byte| *byte == 0) else { return Errno::INVAL };
+        for index in 0..arguments + variables {
+            let end = rest.iter().position(|byte| *byte == 0).ok_or(Errno::INVAL)?;
+            if index == arguments {
+                self.pointers[slot] = std::ptr::null();
+                slot += 1;
+            }
+            let variable = index.wrapping_sub(arguments);
+            if index < arguments || variable >= alternatives || variable == chosen {
                 self.pointers[slot] = rest.as_ptr().cast();
                 slot += 1;
-                rest = &rest[end + 1..];
             }
+            rest = &rest[end + 1..];
+        }
+        if variables == 0 {
             self.pointers[slot] = std::ptr::null();
             slot += 1;
         }
-        let environment = &raw const self.pointers[arguments + 1];
-        // SAFETY: both arrays end with a null; each pointer leads to a zero-terminated string inside `block`, checked above, which is
-        // borrowed for the whole call.
+        self.pointers[slot] = std::ptr::null();
+        self.environment = arguments + 1;
+        Ok(())
+    }
+
+    /// Executes `path` with what was laid out from `block`, which must be the same. Comes back only with an error. Child-safe.
+    ///
+    /// # Errors
+    /// What execve(2) says.
+    pub fn execute(&self, path: &std::ffi::CStr, block: &[u8]) -> Errno {
+        let inside = |pointer: &*const libc::c_char| pointer.is_null() || block.as_ptr_range().contains(&pointer.cast());
+        if self.environment == 0 || !self.pointers.iter().all(inside) {
+            return Errno::FAULT;
+        }
+        let environment = &raw const self.pointers[self.environment];
+        // SAFETY: `lay_out` ended both arrays with a null. Every pointer leads into `block`, checked above, which is borrowed for the whole
+        // call; `lay_out` found a zero byte after each start, and a block without one behind a pointer would end in the zero that
+        // every later string ends with; should the bytes have changed since, the kernel reads at most to the next zero or faults with
+        // EFAULT, which it answers instead of disturbing this process.
         unsafe { execve(path, self.pointers.as_ptr(), environment) }
     }
 }

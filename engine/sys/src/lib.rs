@@ -11,6 +11,7 @@
 //! anything that frees. Every function here that is meant for the child says so ("child-safe") and makes system calls only, through
 //! [`raw`], which never touches `errno` or any other thread-local state. [`child::enter`] lets a test's allocator notice a violation.
 
+pub mod capability;
 pub mod child;
 pub mod clone;
 pub mod exec;
@@ -18,6 +19,7 @@ pub mod fd;
 pub mod landlock;
 pub mod lock;
 pub mod mount;
+pub mod net;
 mod raw;
 pub mod seccomp;
 pub mod signal;

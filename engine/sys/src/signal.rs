@@ -137,6 +137,18 @@ pub fn send(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// Puts one signal back to its default (`rt_sigaction(2)`). The standard library ignores `SIGPIPE`, and what is ignored stays so across clone and
+/// exec. Child-safe.
+pub fn set_default(signal: i32) {
+    // struct kernel_sigaction of any architecture fits; zeros mean SIG_DFL, no flags, empty mask.
+    let action = [0u64; 8];
+    // SAFETY: the kernel reads its struct from the zeroed words, which live across the call; the set size is 8 bytes, as told. No handler is
+    // installed, so no code runs by it.
+    let _ = unsafe {
+        syscall(linux_raw_sys::general::__NR_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, size_of::<SignalSet>(), 0, 0])
+    };
+}
+
 /// Stops this process itself (`SIGSTOP` to this thread group), as a shell expects of a program whose child was stopped.
 pub fn stop_self() {
     // SAFETY: getpid and gettid take nothing; tgkill takes three numbers.

@@ -1,0 +1,504 @@
+//! The mount engine: carries out a plan's operations on the new root. There is no other.
+//!
+//! Runs in the child, before the root changes (or, for a template's fresh part, after). Child-safe throughout: every string was made ready by
+//! the launcher, descriptors are the only thing dropped here.
+//!
+//! Detached mounts (`fsopen(2)`, `open_tree(2)`, `move_mount(2)`) are made complete, attributes included, before they are attached, so that nothing
+//! is ever visible in a weaker state than asked.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use enclos_sys::Errno;
+use enclos_sys::mount::{Attributes, make_private, set_attributes};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2, readlinkat_raw, symlinkat, unlinkat,
+};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+
+use super::HIDDEN;
+use super::place::{IN_ROOT, Make, Place};
+use super::program::{Action, ActionKind, Filling, HERE, LayerNames, ScratchAt, ScratchSize, Tree};
+use crate::error::Stage;
+
+/// A failed step: stage, operation, error number.
+pub type Fault = (Stage, Option<u32>, Errno);
+
+/// The root under construction.
+#[derive(Debug)]
+pub struct Root {
+    /// Where the process's root still is; absolute paths of the host lead from there.
+    old: OwnedFd,
+    /// The new root.
+    new: OwnedFd,
+    /// The private tmpfs, attached out of the command's sight.
+    scratch: Option<OwnedFd>,
+    in_user_namespace: bool,
+}
+
+const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
+const ATTACH: MoveMountFlags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
+
+fn attach(tree: &OwnedFd, at: impl AsFd) -> Result<(), Errno> {
+    move_mount(tree, c"", at, c"", ATTACH)
+}
+
+fn clone_tree(at: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(at, path, flags)
+}
+
+/// A complete, detached tmpfs.
+fn tmpfs(size: Option<&CStr>, inodes: Option<&CStr>, mode: &CStr) -> Result<OwnedFd, Errno> {
+    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if let Some(size) = size {
+        fsconfig_set_string(&context, c"size", size)?;
+    }
+    if let Some(inodes) = inodes {
+        fsconfig_set_string(&context, c"nr_inodes", inodes)?;
+    }
+    fsconfig_set_string(&context, c"mode", mode)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
+}
+
+/// A complete, detached file system without options.
+fn simple(name: &CStr, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+impl Root {
+    /// Separates this mount namespace from the host's and mounts an empty tmpfs as the new root, over the old one. The private tmpfs, where one is
+    /// needed, lies between the two: attached, as mounts must be to be bound from, and out of every path's reach.
+    pub fn begin(scratch: Option<&ScratchSize>, in_user_namespace: bool) -> Result<Root, Fault> {
+        let old =
+            openat(HERE, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| (Stage::Private, None, e))?;
+        make_private(&old).map_err(|e| (Stage::Private, None, e))?;
+        let mount = || {
+            let scratch = match scratch {
+                None => None,
+                Some(size) => {
+                    let scratch = tmpfs(size.bytes.as_deref(), size.inodes.as_deref(), c"0700")?;
+                    attach(&scratch, &old)?;
+                    Some(scratch)
+                }
+            };
+            let new = tmpfs(None, None, c"0755")?;
+            attach(&new, &old)?;
+            Ok((scratch, new))
+        };
+        let (scratch, new) = mount().map_err(|e| (Stage::NewRoot, None, e))?;
+        Ok(Root { old, new, scratch, in_user_namespace })
+    }
+
+    /// Goes on in a root that a template has built. The private tmpfs is attached on a directory that nobody but the set-up may enter.
+    pub fn resume(scratch: Option<&ScratchSize>, in_user_namespace: bool) -> Result<Root, Fault> {
+        let open = |path: &CStr| openat(HERE, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let mount = || {
+            let new = open(c"/")?;
+            let scratch = match scratch {
+                None => None,
+                Some(size) => {
+                    let scratch = tmpfs(size.bytes.as_deref(), size.inodes.as_deref(), c"0000")?;
+                    attach(&scratch, &open(HIDDEN)?)?;
+                    Some(scratch)
+                }
+            };
+            Ok(Root { old: open(c"/")?, new, scratch, in_user_namespace })
+        };
+        mount().map_err(|e| (Stage::NewRoot, None, e))
+    }
+
+    /// The private tmpfs, for its meter.
+    pub fn scratch(&self) -> Option<BorrowedFd<'_>> {
+        self.scratch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The new root.
+    pub fn new_root(&self) -> BorrowedFd<'_> {
+        self.new.as_fd()
+    }
+
+    /// Takes the private tmpfs out, for its meter.
+    pub fn into_scratch(self) -> Option<OwnedFd> {
+        self.scratch
+    }
+
+    /// Carries out operations, in order.
+    pub fn carry_out(&mut self, actions: &[Action]) -> Result<(), Fault> {
+        for action in actions {
+            self.one(&action.kind).map_err(|(stage, errno)| (stage, Some(action.op), errno))?;
+        }
+        Ok(())
+    }
+
+    /// `pivot_root(2)` onto itself: the old root ends up over the new one, with the private tmpfs over it, and both are detached at once.
+    ///
+    /// What is stacked on a root is reached by `/..`, so the end is verified: `/..` must be `/`.
+    pub fn enter(&self) -> Result<(), Fault> {
+        let pivot = || {
+            rustix::process::fchdir(&self.new)?;
+            rustix::process::pivot_root(c".", c".")
+        };
+        pivot().map_err(|e| (Stage::Pivot, None, e))?;
+        let detach = || {
+            if self.scratch.is_some() {
+                unmount(c".", UnmountFlags::DETACH)?;
+            }
+            unmount(c".", UnmountFlags::DETACH)?;
+            rustix::process::chdir(c"/")?;
+            let (root, above) = (fstat(&self.new)?, fstat(&openat(HERE, c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)?);
+            if (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) { Ok(()) } else { Err(Errno::BUSY) }
+        };
+        detach().map_err(|e| (Stage::DetachOldRoot, None, e))
+    }
+
+    fn one(&mut self, action: &ActionKind) -> Result<(), (Stage, Errno)> {
+        let operation = |e| (Stage::Operation, e);
+        match action {
+            ActionKind::Bind { tree, place, attributes, optional } => match self.bind(tree, place, *attributes) {
+                Err((Stage::Source, Errno::NOENT)) if *optional => Ok(()),
+                other => other,
+            },
+            ActionKind::OverlayTrees { lower, keep, discard, names, place } => {
+                self.overlay_trees(lower, keep.as_ref(), *discard, names, place)
+            }
+            ActionKind::OverlayPaths { options, discard, place } => {
+                self.overlay_paths(options, discard.as_deref(), place).map_err(operation)
+            }
+            ActionKind::Tmpfs { size, inodes, mode, place } => {
+                let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+                let tree = tmpfs(size.as_deref(), inodes.as_deref(), mode).map_err(operation)?;
+                self.attach_at(tree, &at, place).map_err(operation)
+            }
+            ActionKind::Scratch { places } => self.scratch_places(places),
+            ActionKind::Proc { place, hide, read_only, only_writable } => self.proc(place, hide, read_only, *only_writable),
+            ActionKind::Devpts { place } => self.devpts(place),
+            ActionKind::Mqueue { place } => {
+                let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+                attach(&simple(c"mqueue", MountAttrFlags::empty()).map_err(operation)?, &at).map_err(operation)
+            }
+            ActionKind::Dir { place, mode } => self.directory(place, *mode),
+            ActionKind::File { place, filling, mode } => self.file(place, filling, *mode).map_err(operation),
+            ActionKind::BindData { place, filling, mode, read_only } => self.bind_data(place, filling, *mode, *read_only),
+            ActionKind::Symlink { target, place } => self.symlink(target, place).map_err(operation),
+            ActionKind::Chmod { place, mode } => {
+                let at = openat2(&self.new, &place.path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)
+                    .map_err(operation)?;
+                fchmod(&at, Mode::from_raw_mode(*mode)).map_err(operation)
+            }
+            ActionKind::RemountReadOnly { place } => {
+                let at = place.open(self.new.as_fd()).map_err(operation)?;
+                set_attributes(&at, Attributes::READ_ONLY, false).map_err(operation)
+            }
+            ActionKind::Hide { place } => self.hide(place).map_err(operation),
+        }
+    }
+
+    /// Attaches; a tree over `/` becomes the root that later operations build on.
+    fn attach_at(&mut self, tree: OwnedFd, at: &OwnedFd, place: &Place) -> Result<(), Errno> {
+        attach(&tree, at)?;
+        if place.is_root() {
+            self.new = tree;
+        }
+        Ok(())
+    }
+
+    /// Finds a tree, detached and ready to attach.
+    fn tree(&self, tree: &Tree) -> Result<OwnedFd, Errno> {
+        match tree {
+            Tree::Detached(fd) => clone_or_take(fd),
+            Tree::Path(path) => clone_tree(&self.old, path),
+            Tree::Inside(path) => clone_tree(&self.new, path),
+            Tree::Descriptor(number) => {
+                // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
+                // swapped it meanwhile, which the comparison notices.
+                let held = enclos_sys::fd::borrow(*number)?;
+                let mut text = [0u8; 32];
+                let link = format_fd_path(&mut text, *number);
+                let mut path = [0u8; 4096];
+                let found = readlinkat_raw(HERE, link, &mut path[..4095])?;
+                path[found] = 0;
+                let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
+                let tree = clone_tree(&self.old, path)?;
+                let (a, b) = (fstat(held)?, fstat(&tree)?);
+                if (a.st_dev, a.st_ino) != (b.st_dev, b.st_ino) {
+                    return Err(Errno::STALE);
+                }
+                Ok(tree)
+            }
+        }
+    }
+
+    fn bind(&mut self, tree: &Tree, place: &Place, attributes: Attributes) -> Result<(), (Stage, Errno)> {
+        let tree_fd = self.tree(tree).map_err(|e| (Stage::Source, e))?;
+        let is_directory = FileType::from_raw_mode(fstat(&tree_fd).map_err(|e| (Stage::Source, e))?.st_mode).is_dir();
+        let make = if is_directory { Make::Directory(0o755) } else { Make::File(0o444) };
+        let at = place.open_or_make(self.new.as_fd(), make).map_err(|e| (Stage::Place, e))?;
+        if !matches!(tree, Tree::Detached(_)) {
+            set_attributes(&tree_fd, attributes, true).map_err(|e| (Stage::Operation, e))?;
+        }
+        self.attach_at(tree_fd, &at, place).map_err(|e| (Stage::Operation, e))
+    }
+
+    fn scratch_places(&self, places: &[ScratchAt]) -> Result<(), (Stage, Errno)> {
+        let operation = |e| (Stage::Operation, e);
+        for at in places {
+            let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
+            mkdirat(scratch, &at.name, Mode::from_raw_mode(at.mode)).map_err(operation)?;
+            if let Some((uid, gid)) = at.owner {
+                chownat(scratch, &at.name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(operation)?;
+            }
+            let tree = clone_tree(scratch, &at.name).map_err(operation)?;
+            let place = at.place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+            attach(&tree, &place).map_err(operation)?;
+        }
+        Ok(())
+    }
+
+    fn overlay_trees(
+        &mut self,
+        lower: &[Tree],
+        keep: Option<&Tree>,
+        discard: bool,
+        names: &LayerNames,
+        place: &Place,
+    ) -> Result<(), (Stage, Errno)> {
+        let operation = |e| (Stage::Operation, e);
+        for (tree, name) in lower.iter().zip(&names.lower) {
+            let tree = self.tree(tree).map_err(|e| (Stage::Source, e))?;
+            self.attach_layer(tree, name).map_err(operation)?;
+        }
+        if let Some(tree) = keep {
+            let tree = self.tree(tree).map_err(|e| (Stage::Source, e))?;
+            self.attach_layer(tree, &names.keep).map_err(operation)?;
+        }
+        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+        let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
+        if discard {
+            for name in [&names.upper, &names.work] {
+                mkdirat(scratch, name, Mode::from_raw_mode(0o755)).map_err(operation)?;
+            }
+        }
+        rustix::process::fchdir(scratch).map_err(operation)?;
+        let mount = || {
+            let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_set_string(&context, c"lowerdir", &names.lowerdir)?;
+            if discard || keep.is_some() {
+                fsconfig_set_string(&context, c"upperdir", &names.upper)?;
+                fsconfig_set_string(&context, c"workdir", &names.work)?;
+            }
+            if self.in_user_namespace {
+                fsconfig_set_flag(&context, c"userxattr")?;
+            }
+            fsconfig_create(&context)?;
+            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
+        };
+        let tree = mount().map_err(operation)?;
+        self.attach_at(tree, &at, place).map_err(operation)
+    }
+
+    fn attach_layer(&self, tree: OwnedFd, name: &CStr) -> Result<(), Errno> {
+        let scratch = self.scratch.as_ref().ok_or(Errno::INVAL)?;
+        mkdirat(scratch, name, Mode::from_raw_mode(0o700))?;
+        let at = openat(scratch, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        attach(&tree, &at)
+    }
+
+    fn overlay_paths(&mut self, options: &CStr, discard: Option<&CStr>, place: &Place) -> Result<(), Errno> {
+        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755))?;
+        if let Some(name) = discard {
+            // Relative `upper` and `work` in the options are directories below `name` on the scratch, which is the current directory.
+            let scratch = self.scratch.as_ref().ok_or(Errno::INVAL)?;
+            mkdirat(scratch, name, Mode::from_raw_mode(0o755))?;
+            let own = openat(scratch, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            for directory in [c"upper", c"work"] {
+                mkdirat(&own, directory, Mode::from_raw_mode(0o755))?;
+            }
+            rustix::process::fchdir(&own)?;
+        }
+        let mut text = [0u8; 32];
+        let target = format_fd_path(&mut text, at.as_raw_fd());
+        rustix::mount::mount(c"overlay", target, c"overlay", rustix::mount::MountFlags::empty(), options)?;
+        if place.is_root() {
+            self.new = place.open(self.new.as_fd())?;
+        }
+        Ok(())
+    }
+
+    fn proc(&mut self, place: &Place, hide: &[Place], read_only: &[Place], only_writable: bool) -> Result<(), (Stage, Errno)> {
+        let operation = |e| (Stage::Operation, e);
+        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+        let mount = || {
+            let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            if !only_writable {
+                // A process sees only those it may trace: not init, which is not dumpable (proc(5), "hidepid").
+                fsconfig_set_string(&context, c"hidepid", c"2")?;
+            }
+            fsconfig_create(&context)?;
+            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE | MountAttrFlags::MOUNT_ATTR_NOEXEC)
+        };
+        let tree = mount().map_err(operation)?;
+        attach(&tree, &at).map_err(operation)?;
+        for place in hide {
+            self.hide(place).map_err(operation)?;
+        }
+        for place in read_only {
+            let found = match place.open(self.new.as_fd()) {
+                Err(Errno::NOENT | Errno::ACCESS) => continue,
+                other => other.map_err(operation)?,
+            };
+            let writable = rustix::fs::accessat(&self.new, &place.path, rustix::fs::Access::WRITE_OK, AtFlags::empty()).is_ok();
+            if only_writable && !writable {
+                continue;
+            }
+            let tree = clone_tree(&found, c"").map_err(operation)?;
+            set_attributes(&tree, Attributes::READ_ONLY, false).map_err(operation)?;
+            attach(&tree, &found).map_err(operation)?;
+        }
+        Ok(())
+    }
+
+    fn devpts(&mut self, place: &Place) -> Result<(), (Stage, Errno)> {
+        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
+        let mount = || {
+            let context = fsopen(c"devpts", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_set_string(&context, c"ptmxmode", c"0666")?;
+            fsconfig_set_string(&context, c"mode", c"620")?;
+            fsconfig_create(&context)?;
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            attach(&fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?, &at)
+        };
+        mount().map_err(|e| (Stage::Operation, e))
+    }
+
+    fn directory(&mut self, place: &Place, mode: u32) -> Result<(), (Stage, Errno)> {
+        if place.is_root() {
+            return Ok(());
+        }
+        let at = place.open_or_make(self.new.as_fd(), Make::Directory(mode)).map_err(|e| (Stage::Place, e))?;
+        let is_directory = fstat(&at).is_ok_and(|s| FileType::from_raw_mode(s.st_mode).is_dir());
+        if is_directory { Ok(()) } else { Err((Stage::Place, Errno::NOTDIR)) }
+    }
+
+    fn file(&mut self, place: &Place, filling: &Filling, mode: u32) -> Result<(), Errno> {
+        let (parent, _) = place.open_parent(self.new.as_fd())?;
+        drop(parent);
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
+        let file = openat2(&self.new, &place.path, flags, Mode::from_raw_mode(mode), IN_ROOT)?;
+        fill(&file, filling)
+    }
+
+    fn bind_data(&mut self, place: &Place, filling: &Filling, mode: u32, read_only: bool) -> Result<(), (Stage, Errno)> {
+        let operation = |e| (Stage::Operation, e);
+        let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
+        let name = c"data";
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = openat(scratch, name, flags, Mode::from_raw_mode(mode)).map_err(operation)?;
+        fill(&file, filling).map_err(operation)?;
+        let tree = clone_tree(scratch, name).map_err(operation)?;
+        unlinkat(scratch, name, AtFlags::empty()).map_err(operation)?;
+        if read_only {
+            set_attributes(&tree, Attributes::READ_ONLY, false).map_err(operation)?;
+        }
+        let at = place.open_or_make(self.new.as_fd(), Make::File(0o444)).map_err(|e| (Stage::Place, e))?;
+        attach(&tree, &at).map_err(operation)
+    }
+
+    fn symlink(&mut self, target: &CStr, place: &Place) -> Result<(), Errno> {
+        let (parent, name) = place.open_parent(self.new.as_fd())?;
+        match symlinkat(target, &parent, name) {
+            Err(Errno::EXIST) => {
+                let mut text = [0u8; 4096];
+                let found = readlinkat_raw(&parent, name.as_c_str(), &mut text[..]).map_err(|_| Errno::EXIST)?;
+                if text[..found] == *target.to_bytes() { Ok(()) } else { Err(Errno::EXIST) }
+            }
+            other => other,
+        }
+    }
+
+    /// Covers what is at `place`, if anything is.
+    fn hide(&mut self, place: &Place) -> Result<(), Errno> {
+        let at = match place.open(self.new.as_fd()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            other => other?,
+        };
+        if FileType::from_raw_mode(fstat(&at)?.st_mode).is_dir() {
+            let tree = tmpfs(Some(c"4096"), Some(c"2"), c"0000")?;
+            set_attributes(&tree, Attributes::READ_ONLY, false)?;
+            attach(&tree, &at)
+        } else {
+            // The null device, so that reading gives nothing at all; the new root has one when its /dev was made before.
+            let tree = match clone_tree(&self.new, c"dev/null") {
+                Err(Errno::NOENT | Errno::NOTDIR) => clone_tree(&self.old, c"/dev/null")?,
+                other => other?,
+            };
+            set_attributes(&tree, Attributes::READ_ONLY, false)?;
+            attach(&tree, &at)
+        }
+    }
+}
+
+/// A detached tree is attached once by a sandbox made from scratch.
+fn clone_or_take(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+}
+
+/// `/proc/self/fd/N`, without allocating.
+fn format_fd_path(buffer: &mut [u8; 32], number: i32) -> &CStr {
+    let prefix = b"/proc/self/fd/";
+    buffer[..prefix.len()].copy_from_slice(prefix);
+    let mut digits = [0u8; 10];
+    let mut count = 0;
+    let mut rest = number.unsigned_abs();
+    loop {
+        digits[count] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    for (index, digit) in digits[..count].iter().rev().enumerate() {
+        buffer[prefix.len() + index] = *digit;
+    }
+    buffer[prefix.len() + count] = 0;
+    CStr::from_bytes_until_nul(buffer).unwrap_or(c"")
+}
+
+fn fill(file: &OwnedFd, filling: &Filling) -> Result<(), Errno> {
+    match filling {
+        Filling::Bytes(bytes) => write_all(file, bytes),
+        Filling::Descriptor(number) => {
+            let source = enclos_sys::fd::borrow(*number)?;
+            let mut buffer = [0u8; 16 * 1024];
+            loop {
+                match rustix::io::read(source, &mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(read) => write_all(file, &buffer[..read])?,
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! The child's program: a plan with every string, descriptor and table made ready, so that between clone and exec nothing is allocated.
+
+use std::ffi::CString;
+use std::os::fd::{OwnedFd, RawFd};
+
+use enclos_sys::child::StartupMemory;
+use enclos_sys::clone::Stack;
+use enclos_sys::mount::Attributes;
+use rustix::fs::CWD;
+
+use super::place::Place;
+
+/// Where a tree to bind comes from.
+#[derive(Debug)]
+pub enum Tree {
+    /// Cloned by the launcher, with the launcher's rights.
+    Detached(OwnedFd),
+    /// Found by the child, with its own rights.
+    Path(CString),
+    /// Behind a descriptor: found by the path it has, and compared.
+    Descriptor(RawFd),
+    /// Inside the root being built (a template keeps host trees there).
+    Inside(CString),
+}
+
+/// What a file is filled with.
+#[derive(Debug)]
+pub enum Filling {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// All that a descriptor gives.
+    Descriptor(RawFd),
+}
+
+/// One prepared operation, with the index it has in the plan.
+#[derive(Debug)]
+pub struct Action {
+    /// Index in the plan.
+    pub op: u32,
+    /// What.
+    pub kind: ActionKind,
+}
+
+/// What one operation does.
+#[derive(Debug)]
+pub enum ActionKind {
+    /// See [`enclos_spec::plan::Op::Bind`].
+    Bind { tree: Tree, place: Place, attributes: Attributes, optional: bool },
+    /// An overlay of trees, attached beside each other on the scratch; `keep`: a tree with directories `upper` and `work`.
+    OverlayTrees { lower: Vec<Tree>, keep: Option<Tree>, discard: bool, names: LayerNames, place: Place },
+    /// An overlay named by paths, as `mount(8)` takes it.
+    OverlayPaths { options: CString, discard: Option<CString>, place: Place },
+    /// See [`enclos_spec::plan::Op::Tmpfs`].
+    Tmpfs { size: Option<CString>, inodes: Option<CString>, mode: CString, place: Place },
+    /// See [`enclos_spec::plan::Op::Scratch`].
+    Scratch { places: Vec<ScratchAt> },
+    /// See [`enclos_spec::plan::Op::Proc`].
+    Proc { place: Place, hide: Vec<Place>, read_only: Vec<Place>, only_writable: bool },
+    /// A private `devpts`.
+    Devpts { place: Place },
+    /// See [`enclos_spec::plan::Op::Mqueue`].
+    Mqueue { place: Place },
+    /// See [`enclos_spec::plan::Op::Dir`].
+    Dir { place: Place, mode: u32 },
+    /// See [`enclos_spec::plan::Op::File`].
+    File { place: Place, filling: Filling, mode: u32 },
+    /// See [`enclos_spec::plan::Op::BindData`].
+    BindData { place: Place, filling: Filling, mode: u32, read_only: bool },
+    /// See [`enclos_spec::plan::Op::Symlink`].
+    Symlink { target: CString, place: Place },
+    /// See [`enclos_spec::plan::Op::Chmod`].
+    Chmod { place: Place, mode: u32 },
+    /// See [`enclos_spec::plan::Op::RemountReadOnly`].
+    RemountReadOnly { place: Place },
+    /// See [`enclos_spec::plan::Op::Hide`].
+    Hide { place: Place },
+}
+
+/// Bounds of the private tmpfs.
+#[derive(Debug)]
+pub struct ScratchSize {
+    /// `size=`
+    pub bytes: Option<CString>,
+    /// `nr_inodes=`
+    pub inodes: Option<CString>,
+}
+
+/// A directory of the scratch and where it appears.
+#[derive(Debug)]
+pub struct ScratchAt {
+    /// Its name on the scratch.
+    pub name: CString,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner: ids inside.
+    pub owner: Option<(u32, u32)>,
+    /// Where.
+    pub place: Place,
+}
+
+/// Names of an overlay's layers on the scratch.
+#[derive(Debug)]
+pub struct LayerNames {
+    /// `l0`, `l1`, …
+    pub lower: Vec<CString>,
+    /// `k`
+    pub keep: CString,
+    /// All lower names joined by colons.
+    pub lowerdir: CString,
+    /// Upper directory.
+    pub upper: CString,
+    /// Work directory.
+    pub work: CString,
+}
+
+/// Everything a child does, in the order it does it; see [`super::run`].
+#[derive(Debug)]
+pub struct Program {
+    /// Control socket, the child's end.
+    pub control: OwnedFd,
+    /// `cgroup.procs` of v1 hierarchies.
+    pub cgroups: Vec<OwnedFd>,
+    /// Make the cgroup namespace after entering them.
+    pub cgroup_namespace: bool,
+    /// Whether to wait for a release before anything that needs the id maps.
+    pub wait_release: bool,
+    /// Kill signal when the launching thread dies.
+    pub die_with_parent: bool,
+    /// Ids during set-up.
+    pub setup_ids: Option<(u32, u32)>,
+    /// Drop supplementary groups.
+    pub clear_groups: bool,
+    /// Host name.
+    pub hostname: Option<Vec<u8>>,
+    /// Loopback up.
+    pub loopback: bool,
+    /// Operations on the new root.
+    pub actions: Vec<Action>,
+    /// Bounds of the private tmpfs, where one is needed.
+    pub scratch: Option<ScratchSize>,
+    /// Build the root, or (a sandbox of a template) go on in the one that is there.
+    pub build_root: bool,
+    /// The process has a user namespace of its own.
+    pub in_user_namespace: bool,
+    /// Kernel memory of this program's command line.
+    pub startup: Option<StartupMemory>,
+    /// Not dumpable, name changed.
+    pub hide_init: bool,
+    /// How the process confines itself.
+    pub confine: Confine,
+    /// The command.
+    pub start: Start,
+}
+
+/// The last steps before the command.
+#[derive(Debug)]
+pub struct Confine {
+    /// Ids of the command.
+    pub ids: Option<(u32, u32)>,
+    /// Capability masks.
+    pub capabilities: Option<CapabilityMask>,
+    /// Securebits locked.
+    pub lock_securebits: bool,
+    /// Landlock rules.
+    pub landlock: Option<Ruleset>,
+    /// Programs installed in init, inherited by every command.
+    pub filters: Vec<Vec<u8>>,
+    /// `user.max_user_namespaces = 1` before the nested namespace.
+    pub disable_nested: bool,
+    /// Check that no further user namespace can be made.
+    pub assert_nested: bool,
+    /// One more user namespace, with these one-line maps (uid, gid).
+    pub nested: Option<(Vec<u8>, Vec<u8>)>,
+    /// Join this user namespace.
+    pub join_user_after: Option<RawFd>,
+}
+
+impl Confine {
+    /// Whether steps need the host's procfs.
+    pub fn nests(&self) -> bool {
+        self.disable_nested || self.assert_nested || self.nested.is_some()
+    }
+}
+
+/// Capability sets as bit masks.
+#[derive(Clone, Copy, Debug)]
+pub struct CapabilityMask {
+    /// What stays.
+    pub keep: u64,
+    /// Ambient too.
+    pub ambient: bool,
+    /// Bounding set too.
+    pub bound: bool,
+}
+
+/// Landlock rules: places and what is given back there.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// What is taken away.
+    pub handled: enclos_sys::landlock::Handled,
+    /// ABI of this kernel.
+    pub abi: u32,
+    /// Trees that may be written.
+    pub write: Vec<Place>,
+}
+
+/// How commands are run.
+#[derive(Debug)]
+pub struct Start {
+    /// Our init stays, or the process becomes the command.
+    pub init: bool,
+    /// Init outlives the caller's interest.
+    pub linger: bool,
+    /// New session for each command.
+    pub new_session: bool,
+    /// `setrlimit(2)` pairs.
+    pub rlimits: Vec<(rustix::process::Resource, u64)>,
+    /// CPU set.
+    pub cpus: Option<rustix::thread::CpuSet>,
+    /// Filters installed in each command only (the caller's own programs).
+    pub filters: Vec<Vec<u8>>,
+    /// Descriptor policy of each command; `None`: close all.
+    pub keep_all_but: Option<Vec<RawFd>>,
+    /// Read one byte before the command.
+    pub block_fd: Option<RawFd>,
+    /// Kept open by init.
+    pub sync_fd: Option<RawFd>,
+    /// Locked by init.
+    pub lock_files: Vec<CString>,
+    /// File mode creation mask of commands.
+    pub umask: u32,
+    /// The signal mask a command gets.
+    pub mask: enclos_sys::signal::SignalSet,
+    /// The first command: its request, and its streams' descriptors; `None`: wait for requests.
+    pub first: Option<First>,
+    /// Clone the first command's process ahead of its request.
+    pub park: Option<OwnedFd>,
+    /// Stack for command processes.
+    pub stack: Stack,
+}
+
+/// The first command.
+#[derive(Debug)]
+pub struct First {
+    /// Encoded request.
+    pub request: Vec<u8>,
+    /// Standard input, output, error; unused where the terminal serves.
+    pub streams: [Option<RawFd>; 3],
+}
+
+/// The directory descriptor that means "relative to the current directory".
+pub const HERE: rustix::fd::BorrowedFd<'static> = CWD;

@@ -1,0 +1,126 @@
+//! From words and variables to the request init executes.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use enclos_spec::Policy;
+use enclos_sys::Errno;
+
+use crate::error::{Failure, Result, Stage};
+use crate::init::message::ExecRequest;
+use crate::launch::idmap::errno_of;
+
+/// What to execute.
+#[derive(Clone, Debug)]
+pub(crate) struct Words {
+    /// The first is the program.
+    pub arguments: Vec<OsString>,
+    /// Over the policy's variables.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Over the policy's directory.
+    pub directory: Option<PathBuf>,
+}
+
+impl Words {
+    /// A program without arguments.
+    pub fn new(program: &OsStr) -> Self {
+        Words { arguments: vec![program.to_owned()], environment: Vec::new(), directory: None }
+    }
+}
+
+/// Encodes them; the program's name is looked up in the `PATH` the command itself will have, inside the sandbox.
+pub(crate) fn request(words: &Words, environment: &[(OsString, OsString)], directories: &[PathBuf]) -> Result<ExecRequest> {
+    let mut variables: Vec<(OsString, OsString)> = environment.to_vec();
+    for (key, value) in &words.environment {
+        variables.retain(|(k, _)| k != key);
+        variables.push((key.clone(), value.clone()));
+    }
+    let directories = words.directory.as_ref().map_or(directories, std::slice::from_ref);
+    let program = &words.arguments[0];
+    let path = variables.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
+    let lines = variables.iter().map(|(key, value)| {
+        let mut line = key.clone();
+        line.push("=");
+        line.push(value);
+        line
+    });
+    let mut request = ExecRequest {
+        files: texts(candidates(program, &path).into_iter().map(PathBuf::into_os_string))?,
+        arguments: texts(words.arguments.iter().cloned())?,
+        ..ExecRequest::default()
+    };
+    let pwd = directories.iter().map(|directory| {
+        let mut line = OsString::from("PWD=");
+        line.push(directory);
+        line
+    });
+    if variables.iter().all(|(key, _)| key != "PWD") {
+        request.flags |= crate::init::message::flag::PWD;
+        request.variables = texts(pwd.chain(lines))?;
+    } else {
+        request.variables = texts(lines)?;
+    }
+    request.directories = texts(directories.iter().map(|d| d.clone().into_os_string()))?;
+    Ok(request)
+}
+
+fn texts(words: impl Iterator<Item = OsString>) -> Result<Vec<CString>> {
+    words
+        .map(|word| {
+            CString::new(word.into_vec()).map_err(|error| {
+                let shown = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\\0");
+                Failure::about(Stage::Prepare, Errno::INVAL, format!("a zero byte in {shown:?}")).into()
+            })
+        })
+        .collect()
+}
+
+/// Files to try for a program's name, as `execvp(3)`.
+fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        return vec![program.into()];
+    }
+    path.as_bytes()
+        .split(|b| *b == b':')
+        .map(|directory| Path::new(if directory.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(directory) }).join(program))
+        .collect()
+}
+
+/// Makes the directories of layers that are kept, where the layer's directory is there or can be made.
+pub(crate) fn make_layers(policy: &Policy) -> Result<()> {
+    for layer in policy.overlay.iter().filter_map(|o| o.layer.as_ref()) {
+        for name in ["upper", "work"] {
+            let path = layer.join(name);
+            std::fs::create_dir_all(&path).map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), path.display().to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_and_a_path_is_not() {
+        let path = OsStr::new("/bin::/usr/bin");
+        assert_eq!(candidates(OsStr::new("ls"), path), ["/bin/ls", "./ls", "/usr/bin/ls"].map(PathBuf::from));
+        assert_eq!(candidates(OsStr::new("./ls"), path), [PathBuf::from("./ls")]);
+    }
+
+    #[test]
+    fn later_variables_win() {
+        let mut words = Words::new(OsStr::new("x"));
+        words.environment = vec![("A".into(), "2".into())];
+        let request = request(&words, &[("A".into(), "1".into()), ("B".into(), "1".into())], &["/w".into()]).unwrap();
+        let texts: Vec<_> = request.variables.iter().map(|v| v.to_str().unwrap()).collect();
+        assert_eq!(texts, ["PWD=/w", "B=1", "A=2"]);
+    }
+
+    #[test]
+    fn a_zero_byte_is_named() {
+        let words = Words::new(OsStr::new("a\0b"));
+        assert!(request(&words, &[], &[]).unwrap_err().to_string().contains("zero byte"));
+    }
+}

@@ -1,0 +1,305 @@
+//! One command's process, from its clone to its execution.
+
+use std::ffi::c_int;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+
+use enclos_sys::clone::{Until, clone_sharing_memory};
+use enclos_sys::exec::StringBlock;
+use enclos_sys::{Errno, fd, seccomp, signal, terminal, wait};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Rlimit, chdir, setrlimit, setsid, umask};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::message::{Exec, Request, flag};
+use super::{receive, streams_of};
+use crate::child::Context;
+use crate::child::program::Program;
+use crate::error::Stage;
+
+/// How the first command fared.
+#[derive(Debug)]
+pub enum First {
+    /// There is none yet.
+    None,
+    /// It runs.
+    Started {
+        /// Its pid inside.
+        pid: i32,
+        /// The caller's name for it.
+        id: u32,
+        /// The sandbox ends with it.
+        last: bool,
+        /// Report the start.
+        announce: bool,
+        /// Master side of its terminal.
+        terminal: Option<OwnedFd>,
+    },
+    /// It could not be started.
+    Failed {
+        /// The caller's name for it.
+        id: u32,
+        /// Which step.
+        stage: Stage,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+}
+
+/// What the command's process needs; lies in init's memory, which it shares until it executes.
+struct Ready<'a> {
+    program: &'a Program,
+    exec: Exec<'a>,
+    strings: std::cell::RefCell<&'a mut StringBlock>,
+    streams: [Option<RawFd>; 3],
+    terminal: Option<RawFd>,
+    failure: Failure,
+}
+
+/// Written by the command's process, read by init after it has ended or executed.
+#[derive(Debug)]
+struct Failure {
+    stage: AtomicU8,
+    errno: AtomicI32,
+}
+
+impl Failure {
+    const fn none() -> Self {
+        Failure { stage: AtomicU8::new(0), errno: AtomicI32::new(0) }
+    }
+    fn set(&self, (stage, errno): (Stage, Errno)) {
+        self.stage.store(stage as u8, Ordering::SeqCst);
+        self.errno.store(errno.raw_os_error(), Ordering::SeqCst);
+    }
+    fn get(&self) -> Option<(Stage, Errno)> {
+        match self.errno.load(Ordering::SeqCst) {
+            0 => None,
+            errno => Some((Stage::from_number(self.stage.load(Ordering::SeqCst)), Errno::from_raw_os_error(errno))),
+        }
+    }
+}
+
+/// Starts the first command, whose request and streams were there before the clone.
+pub fn start_first(context: &Context) -> First {
+    let program = &context.program;
+    let Some(first) = &program.start.first else { return First::None };
+    let Some(Request::Exec(exec)) = Request::decode(&first.request) else {
+        return First::Failed { id: 0, stage: Stage::Control, errno: Errno::INVAL };
+    };
+    let mut room = context.room.borrow_mut();
+    match start(program, &exec, &mut room.strings, first.streams) {
+        Ok((pid, terminal)) => {
+            let (last, announce) = (exec.flags & flag::LAST != 0, exec.flags & flag::ANNOUNCE != 0);
+            First::Started { pid, id: exec.id, last, announce, terminal }
+        }
+        Err((stage, errno)) => First::Failed { id: exec.id, stage, errno },
+    }
+}
+
+/// Without an init: this process becomes the first command. A failure travels over the control socket, which execution closes.
+pub fn become_first(context: &Context) -> ! {
+    let program = &context.program;
+    let request = program.start.first.as_ref().and_then(|first| match Request::decode(&first.request) {
+        Some(Request::Exec(exec)) => Some((exec, first.streams)),
+        _ => None,
+    });
+    let Some((exec, streams)) = request else { crate::child::fail(program, (Stage::Control, None, Errno::INVAL)) };
+    let mut room = context.room.borrow_mut();
+    let ready =
+        Ready { program, exec, strings: std::cell::RefCell::new(&mut room.strings), streams, terminal: None, failure: Failure::none() };
+    let (stage, errno) = execute(&ready);
+    crate::child::fail(program, (stage, None, errno))
+}
+
+/// Starts a command; gives its pid and the master side of its terminal.
+pub fn start(
+    program: &Program,
+    exec: &Exec<'_>,
+    strings: &mut StringBlock,
+    streams: [Option<RawFd>; 3],
+) -> Result<(i32, Option<OwnedFd>), (Stage, Errno)> {
+    let pair = if exec.flags & flag::TTY != 0 { Some(open_terminal(exec.window).map_err(|e| (Stage::Terminal, e))?) } else { None };
+    let ready = Ready {
+        program,
+        exec: *exec,
+        strings: std::cell::RefCell::new(strings),
+        streams,
+        terminal: pair.as_ref().map(|(_, slave)| std::os::fd::AsRawFd::as_raw_fd(slave)),
+        failure: Failure::none(),
+    };
+    let run = |ready: &Ready<'_>| {
+        let failure = execute(ready);
+        ready.failure.set(failure);
+        c_int::from(enclos_spec::exit::FAILURE)
+    };
+    let pid = clone_sharing_memory(&program.start.stack, Until::Executed, run, &ready).map_err(|e| (Stage::Fork, e))?;
+    if let Some(failure) = ready.failure.get() {
+        let _ = wait::wait_pid(pid, wait::Wait::Ended);
+        return Err(failure);
+    }
+    Ok((pid.as_raw_nonzero().get(), pair.map(|(master, _)| master)))
+}
+
+/// A private terminal of the sandbox's own devpts.
+fn open_terminal((rows, columns): (u16, u16)) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let master = rustix::fs::open(c"/dev/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    unlockpt(&master)?;
+    let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    if rows > 0 && columns > 0 {
+        tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+    }
+    Ok((master, slave))
+}
+
+/// In the command's process: everything up to execution. Comes back only with the step that failed.
+fn execute(ready: &Ready<'_>) -> (Stage, Errno) {
+    match prepare(ready) {
+        Err(failure) => failure,
+        Ok(block) => {
+            let strings = ready.strings.borrow();
+            (Stage::Execute, execute_first_found(&strings, &ready.exec, block))
+        }
+    }
+}
+
+fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
+    let at = |stage: Stage| move |errno: Errno| (stage, errno);
+    let (program, exec) = (ready.program, &ready.exec);
+    let start = &program.start;
+    if start.new_session || ready.terminal.is_some() {
+        setsid().map_err(at(Stage::Session))?;
+    }
+    if let Some(number) = ready.terminal {
+        terminal::make_controlling(fd::borrow(number).map_err(at(Stage::Terminal))?).map_err(at(Stage::Terminal))?;
+    }
+    connect_streams(&ready.streams, ready.terminal).map_err(at(Stage::Streams))?;
+    for (resource, value) in &start.rlimits {
+        setrlimit(*resource, Rlimit { current: Some(*value), maximum: Some(*value) }).map_err(at(Stage::Rlimit))?;
+    }
+    if let Some(cpus) = &start.cpus {
+        rustix::thread::sched_setaffinity(None, cpus).map_err(at(Stage::Cpus))?;
+    }
+    if let Some(block) = start.block_fd {
+        let mut byte = [0u8; 1];
+        let fd = fd::borrow(block).map_err(at(Stage::Block))?;
+        let _ = rustix::io::read(fd, &mut byte);
+    }
+    match &start.keep_all_but {
+        None => fd::close_from(3, false).map_err(at(Stage::Streams))?,
+        Some(but) => {
+            for number in but {
+                fd::close_between(*number, *number, false).map_err(at(Stage::Streams))?;
+            }
+        }
+    }
+    umask(Mode::from_raw_mode(start.umask));
+    let (chosen, files) = enter_directory(exec)?;
+    let arguments = Exec::skip(files, usize::from(exec.files)).ok_or((Stage::Control, Errno::INVAL))?;
+    let alternatives = if exec.flags & flag::PWD != 0 { usize::from(exec.directories) } else { 0 };
+    let mut strings = ready.strings.borrow_mut();
+    strings.lay_out(arguments, exec.arguments as usize, exec.variables as usize, alternatives, chosen).map_err(at(Stage::Execute))?;
+    drop(strings);
+    signal::set_mask(start.mask);
+    for filter in &start.filters {
+        seccomp::install(filter).map_err(at(Stage::Seccomp))?;
+    }
+    Ok(files)
+}
+
+/// Enters the first directory that lets us; gives its number and the rest of the block.
+fn enter_directory<'a>(exec: &Exec<'a>) -> Result<(usize, &'a [u8]), (Stage, Errno)> {
+    let malformed = (Stage::Control, Errno::INVAL);
+    let mut rest = exec.block;
+    let mut answer: Result<usize, Errno> = Ok(0);
+    for index in 0..usize::from(exec.directories) {
+        let directory = Exec::first(rest).ok_or(malformed)?;
+        if index == 0 || answer.is_err() {
+            answer = chdir(directory).map(|()| index);
+        }
+        rest = Exec::skip(rest, 1).ok_or(malformed)?;
+    }
+    answer.map(|chosen| (chosen, rest)).map_err(|errno| (Stage::Workdir, errno))
+}
+
+/// As `execvp(3)`: the first file that can be executed; a file that exists but cannot be decides the error over ones that do not exist.
+fn execute_first_found(strings: &StringBlock, exec: &Exec<'_>, files: &[u8]) -> Errno {
+    let mut rest = files;
+    let mut answer = Errno::NOENT;
+    for _ in 0..exec.files {
+        let (Some(file), Some(next)) = (Exec::first(rest), Exec::skip(rest, 1)) else { return Errno::INVAL };
+        match strings.execute(file, files) {
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => answer = Errno::ACCESS,
+            other => return other,
+        }
+        rest = next;
+    }
+    answer
+}
+
+/// Puts the streams at 0, 1 and 2; those without a descriptor get the terminal.
+fn connect_streams(streams: &[Option<RawFd>; 3], terminal: Option<RawFd>) -> Result<(), Errno> {
+    // A source numbered 0 to 2 would be overwritten before its turn unless it is already in place: copy it up first.
+    let mut sources = [0 as RawFd; 3];
+    for (target, stream) in streams.iter().enumerate() {
+        let number = match (stream, terminal) {
+            (Some(number), _) => *number,
+            (None, Some(number)) => number,
+            (None, None) => return Err(Errno::BADF),
+        };
+        sources[target] = if number <= 2 && number != target as RawFd {
+            let copy = fcntl_dupfd_cloexec(fd::borrow(number)?, 3)?;
+            let number = std::os::fd::AsRawFd::as_raw_fd(&copy);
+            // Closed with everything else above 2, or at execution.
+            std::mem::forget(copy);
+            number
+        } else {
+            number
+        };
+    }
+    for (target, source) in sources.into_iter().enumerate() {
+        fd::copy_to(fd::borrow(source)?, target as RawFd, false)?;
+    }
+    Ok(())
+}
+
+static PARKED_FAILURE: Failure = Failure::none();
+
+/// What kept a parked command from running, if it was it that ended.
+pub fn parked_failure(id: u32, last: bool) -> Option<(Stage, Errno)> {
+    if id == 0 && last { PARKED_FAILURE.get() } else { None }
+}
+
+/// Makes the first command's process ahead of its request: a message is then all that stands before the execution.
+pub fn park(context: &Context) -> Result<i32, Errno> {
+    let run = |context: &Context| {
+        let failure = await_request(context);
+        PARKED_FAILURE.set(failure);
+        c_int::from(enclos_spec::exit::FAILURE)
+    };
+    clone_sharing_memory(&context.program.start.stack, Until::Cloned, run, context).map(|pid| pid.as_raw_nonzero().get())
+}
+
+/// In the parked process: waits, then executes. It shares init's memory; what it writes (`parked`, `parked_strings`) init does not touch.
+fn await_request(context: &Context) -> (Stage, Errno) {
+    let program = &context.program;
+    let Some(socket) = &program.start.park else { return (Stage::Control, Errno::BADF) };
+    let mut descriptors: [Option<OwnedFd>; 4] = [const { None }; 4];
+    let buffer = &context.parked;
+    let mut buffer = buffer.borrow_mut();
+    let (bytes, strings) = buffer.parts();
+    let length = loop {
+        match receive(BorrowedFd::from(socket.as_fd()), bytes, &mut descriptors) {
+            Ok(0) => return (Stage::Control, Errno::PIPE),
+            Ok(length) => break length,
+            Err(Errno::INTR) => {}
+            Err(errno) => return (Stage::Control, errno),
+        }
+    };
+    let Some(Request::Exec(exec)) = Request::decode(&bytes[..length]) else { return (Stage::Control, Errno::INVAL) };
+    let streams = streams_of(&exec, &descriptors);
+    let ready = Ready { program, exec, strings: std::cell::RefCell::new(strings), streams, terminal: None, failure: Failure::none() };
+    execute(&ready)
+}

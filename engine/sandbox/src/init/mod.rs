@@ -1,0 +1,432 @@
+//! Init: the first process of a sandbox, after it has given everything up. Starts commands, reaps every orphan, reports.
+//!
+//! ```text
+//!            ┌────────────── poll ──────────────┐
+//!            ▼                                  │
+//!   request on the control socket      a child changed (SIGCHLD)
+//!     exec    → clone, execute           orphan  → reaped
+//!     signal  → kill                     command → reply: ended, stopped, continued
+//!     end, or the socket is closed       the last command → kill what is left, reap it, reply, exit
+//!       → exit: the kernel kills
+//!         what is left
+//! ```
+//!
+//! One loop owns the state. It allocates nothing (see `enclos-sys`): the table of commands and the room for requests were made by the launcher.
+
+pub mod command;
+pub mod message;
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use enclos_sys::child::exit;
+use enclos_sys::exec::StringBlock;
+use enclos_sys::signal::{self, SignalSet};
+use enclos_sys::wait::{self, How, Wait};
+use enclos_sys::{Errno, fd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::fstatvfs;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::child::mounts::Root;
+use crate::child::{Context, fail};
+use crate::error::Stage;
+use message::{BLOCK, DATAGRAM, Disk, EXEC_HEADER, Exec, Reply, Request, Target, flag};
+
+const SIGCHLD: i32 = rustix::process::Signal::CHILD.as_raw();
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+
+/// Most commands of one sandbox that run at once.
+pub const MAX_COMMANDS: usize = 512;
+
+/// Room that init writes, made by the launcher. Untouched pages cost nothing.
+#[derive(Debug)]
+pub struct Room {
+    request: Box<[u8]>,
+    strings: StringBlock,
+    commands: Box<[Job]>,
+}
+
+/// Room that a parked command's process writes, apart from init's, whose memory it shares.
+#[derive(Debug)]
+pub struct ParkedRoom {
+    request: Box<[u8]>,
+    strings: StringBlock,
+}
+
+impl ParkedRoom {
+    /// Makes room.
+    #[must_use]
+    pub fn new() -> Self {
+        ParkedRoom { request: vec![0; DATAGRAM + EXEC_HEADER].into_boxed_slice(), strings: StringBlock::with_room() }
+    }
+    fn parts(&mut self) -> (&mut [u8], &mut StringBlock) {
+        (&mut self.request, &mut self.strings)
+    }
+}
+
+impl Default for ParkedRoom {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One running command.
+#[derive(Clone, Copy, Debug, Default)]
+struct Job {
+    /// 0: free.
+    pid: i32,
+    id: u32,
+    last: bool,
+}
+
+impl Room {
+    /// Makes room.
+    #[must_use]
+    pub fn new() -> Self {
+        Room {
+            request: vec![0; EXEC_HEADER + BLOCK].into_boxed_slice(),
+            strings: StringBlock::with_room(),
+            commands: vec![Job::default(); MAX_COMMANDS].into_boxed_slice(),
+        }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Descriptors init keeps, at fixed numbers from here on.
+const CONTROL: RawFd = 3;
+const SIGNALS: RawFd = 4;
+const SCRATCH: RawFd = 5;
+const SYNC: RawFd = 6;
+const FIRST_FREE: RawFd = 7;
+
+/// Init's state.
+struct Init<'a> {
+    context: &'a Context,
+    control: BorrowedFd<'static>,
+    signals: BorrowedFd<'static>,
+    scratch: Option<BorrowedFd<'static>>,
+    control_open: bool,
+}
+
+/// The rest of init's life.
+pub fn serve(context: &Context, root: Root) -> ! {
+    let program = &context.program;
+    let start = &program.start;
+    if !start.init {
+        command::become_first(context);
+    }
+    let signals = match signal::descriptor(SignalSet::of(&[SIGCHLD])) {
+        Ok(signals) => signals,
+        Err(errno) => fail(program, (Stage::Process, None, errno)),
+    };
+    // The first command inherits its streams from here, so it starts before everything else is closed.
+    let mut early = Init { context, control: borrowed(&program.control), signals: borrowed(&signals), scratch: None, control_open: true };
+    let spawned = command::start_first(context);
+    match spawned {
+        command::First::None => {
+            if start.park.is_some() {
+                match command::park(context) {
+                    Ok(pid) => early.record(pid, 0, true),
+                    Err(errno) => fail(program, (Stage::Fork, None, errno)),
+                }
+            }
+            early.reply(Reply::Ready, None);
+        }
+        command::First::Started { pid, id, last, announce, terminal } => {
+            early.record(pid, id, last);
+            if announce {
+                early.reply(Reply::Started { id, pid }, terminal.as_ref().map(AsFd::as_fd));
+            }
+        }
+        command::First::Failed { id, stage, errno } => {
+            early.reply(Reply::NotStarted { id, stage: stage as u8, errno: errno.raw_os_error() }, None);
+            exit(i32::from(enclos_spec::exit::FAILURE));
+        }
+    }
+    let mut init = match keep_only(context, &signals, root) {
+        Ok(init) => init,
+        Err((stage, errno)) => fail(program, (stage, None, errno)),
+    };
+    init.run()
+}
+
+/// A borrow that ends with the process. (Children never close by dropping: `exit` ends them.)
+fn borrowed(fd: &OwnedFd) -> BorrowedFd<'static> {
+    match fd::borrow(fd.as_raw_fd()) {
+        Ok(fd) => fd,
+        Err(_) => exit(i32::from(enclos_spec::exit::FAILURE)),
+    }
+}
+
+/// Moves what init needs to fixed numbers and closes everything else, the caller's streams included: a pipe must end when the command does.
+fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<Init<'a>, (Stage, Errno)> {
+    let program = &context.program;
+    let streams = |e| (Stage::Streams, e);
+    // Copies above every fixed number first, so that no move overwrites another's source.
+    let high = |from: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(from, 64).map_err(streams);
+    let control = high(program.control.as_fd())?;
+    let signals = high(signals.as_fd())?;
+    let scratch = root.into_scratch().map(|s| high(s.as_fd())).transpose()?;
+    let sync = program.start.sync_fd.map(|n| fd::borrow(n).map_err(streams).and_then(high)).transpose()?;
+    let mut kept = FIRST_FREE;
+    fd::copy_to(control.as_fd(), CONTROL, true).map_err(streams)?;
+    fd::copy_to(signals.as_fd(), SIGNALS, true).map_err(streams)?;
+    for (fd, number) in [(&scratch, SCRATCH), (&sync, SYNC)] {
+        match fd {
+            Some(fd) => fd::copy_to(fd.as_fd(), number, true).map_err(streams)?,
+            None => fd::close_between(number, number, false).map_err(streams)?,
+        }
+    }
+    let locks = &program.start.lock_files;
+    fd::close_between(0, 2, false).map_err(streams)?;
+    fd::close_from(FIRST_FREE, false).map_err(streams)?;
+    for path in locks {
+        let file = rustix::fs::open(path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+            .map_err(|e| (Stage::LockOpen, e))?;
+        rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).map_err(|e| (Stage::LockTake, e))?;
+        fd::copy_to(file.as_fd(), kept, true).map_err(streams)?;
+        kept += 1;
+        // Kept for life; nothing of a child is dropped on purpose.
+        std::mem::forget(file);
+    }
+    // The owners of these numbers were closed above; their values must not close the numbers again, which are now others'.
+    std::mem::forget((control, signals, scratch, sync));
+    let fixed = |number| fd::borrow(number).map_err(streams);
+    let has_scratch = program.scratch.is_some();
+    Ok(Init {
+        context,
+        control: fixed(CONTROL)?,
+        signals: fixed(SIGNALS)?,
+        scratch: if has_scratch { Some(fixed(SCRATCH)?) } else { None },
+        control_open: true,
+    })
+}
+
+impl Init<'_> {
+    fn run(&mut self) -> ! {
+        loop {
+            let mut events = [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.control, PollFlags::IN)];
+            let watched = if self.control_open { &mut events[..] } else { &mut events[..1] };
+            match poll(watched, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => exit(i32::from(enclos_spec::exit::FAILURE)),
+            }
+            let (child_changed, requested) = (!events[0].revents().is_empty(), self.control_open && !events[1].revents().is_empty());
+            if child_changed {
+                while let Ok(Some(_)) = signal::read(self.signals) {}
+                self.reap();
+            }
+            if requested {
+                self.request();
+            }
+        }
+    }
+
+    fn reply(&self, reply: Reply, descriptor: Option<BorrowedFd<'_>>) {
+        let bytes = reply.encode();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = descriptor.map(|fd| [fd]);
+        if let Some(descriptors) = &descriptors {
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        let flags = SendFlags::NOSIGNAL;
+        // A launcher that has gone needs no reply; the closed socket is noticed by the loop.
+        while let Err(Errno::INTR) = sendmsg(self.control, &[std::io::IoSlice::new(&bytes)], &mut control, flags) {}
+    }
+
+    fn with_room<R>(&self, act: impl FnOnce(&mut Room) -> R) -> R {
+        act(&mut self.context.room.borrow_mut())
+    }
+
+    fn record(&mut self, pid: i32, id: u32, last: bool) {
+        self.with_room(|room| {
+            if let Some(free) = room.commands.iter_mut().find(|job| job.pid == 0) {
+                *free = Job { pid, id, last };
+            }
+        });
+    }
+
+    fn job_of_pid(&self, pid: i32) -> Option<Job> {
+        self.with_room(|room| room.commands.iter().find(|job| job.pid == pid).copied())
+    }
+
+    fn forget(&mut self, pid: i32) {
+        self.with_room(|room| {
+            if let Some(job) = room.commands.iter_mut().find(|job| job.pid == pid) {
+                *job = Job::default();
+            }
+        });
+    }
+
+    /// Takes every change of every child; orphans end here.
+    fn reap(&mut self) {
+        loop {
+            let changed = match wait::wait_any(Wait::ChangedAlready) {
+                Ok(Some(changed)) => changed,
+                Ok(None) => return,
+                Err(_) => {
+                    if self.context.program.start.linger {
+                        exit(0);
+                    }
+                    return;
+                }
+            };
+            let Some(job) = self.job_of_pid(changed.pid) else { continue };
+            match changed.how {
+                How::Stopped(signal) => self.reply(Reply::Stopped { id: job.id, signal }, None),
+                How::Continued => self.reply(Reply::Continued { id: job.id }, None),
+                How::Exited(_) | How::Signaled(_) => self.ended(job, &changed),
+            }
+        }
+    }
+
+    fn ended(&mut self, job: Job, changed: &wait::Changed) {
+        self.forget(job.pid);
+        let status = match changed.how {
+            How::Exited(status) => status,
+            How::Signaled(signal) => -signal,
+            How::Stopped(_) | How::Continued => return,
+        };
+        if let Some((stage, errno)) = command::parked_failure(job.id, job.last) {
+            self.reply(Reply::NotStarted { id: job.id, stage: stage as u8, errno: errno.raw_os_error() }, None);
+            exit(0);
+        }
+        let finish = job.last && !self.context.program.start.linger;
+        let (mut cpu_us, mut max_resident) = (changed.cpu_us, changed.max_resident);
+        if finish {
+            // What the command left behind dies with it, and its CPU time counts.
+            let _ = signal::kill(-1, SIGKILL);
+            while let Ok(Some(_)) = wait::wait_any(Wait::Ended) {}
+            let (cpu, resident) = wait::usage_of_tree();
+            (cpu_us, max_resident) = (cpu_us.max(cpu), max_resident.max(resident));
+        }
+        self.reply(Reply::Ended { id: job.id, status, cpu_us, max_resident, disk: self.disk() }, None);
+        if finish {
+            exit(0);
+        }
+    }
+
+    fn disk(&self) -> Disk {
+        let Some(scratch) = self.scratch else { return Disk::default() };
+        let Ok(stat) = fstatvfs(scratch) else { return Disk::default() };
+        Disk {
+            bytes: (stat.f_blocks - stat.f_bfree) * stat.f_frsize,
+            inodes: stat.f_files - stat.f_ffree,
+            full: (stat.f_blocks > 0 && stat.f_bfree == 0) || (stat.f_files > 0 && stat.f_ffree == 0),
+        }
+    }
+
+    fn request(&mut self) {
+        let mut descriptors: [Option<OwnedFd>; 4] = [const { None }; 4];
+        let received = self.with_room(|room| receive(self.control, &mut room.request[..DATAGRAM + EXEC_HEADER], &mut descriptors));
+        let length = match received {
+            Ok(0) => return self.closed(),
+            Err(Errno::INTR | Errno::AGAIN) => return,
+            Err(_) => return self.closed(),
+            Ok(length) => length,
+        };
+        // Decoding borrows the room; a signal is small enough to copy out of it.
+        let signal = self.with_room(|room| match Request::decode(&room.request[..length]) {
+            Some(Request::Signal { id, signal, target }) => Some((id, signal, target)),
+            Some(Request::End) => exit(0),
+            _ => None,
+        });
+        match signal {
+            Some((id, signal, target)) => self.send_signal(id, signal, target),
+            None => self.execute(length, descriptors),
+        }
+    }
+
+    fn closed(&mut self) {
+        if self.context.program.start.linger {
+            self.control_open = false;
+        } else {
+            exit(0);
+        }
+    }
+
+    fn send_signal(&self, id: u32, signal: i32, target: Target) {
+        let pid = self.with_room(|room| room.commands.iter().find(|job| job.pid != 0 && job.id == id).map(|job| job.pid));
+        let _ = match (target, pid) {
+            (Target::All, _) => signal::kill(-1, signal),
+            (Target::Process, Some(pid)) => signal::kill(pid, signal),
+            (Target::Group, Some(pid)) => signal::kill(-pid, signal).or_else(|_| signal::kill(pid, signal)),
+            (_, None) => Ok(()),
+        };
+    }
+
+    fn execute(&mut self, length: usize, descriptors: [Option<OwnedFd>; 4]) {
+        let mut room = self.context.room.borrow_mut();
+        let Room { request, strings, commands, .. } = &mut *room;
+        let Some(length) = read_file_part(request, length, &descriptors) else { return };
+        let Some(Request::Exec(exec)) = Request::decode(&request[..length]) else { return };
+        let (id, announce, last) = (exec.id, exec.flags & flag::ANNOUNCE != 0, exec.flags & flag::LAST != 0);
+        let started = if commands.iter().all(|job| job.pid != 0) {
+            Err((Stage::Fork, Errno::AGAIN))
+        } else {
+            command::start(&self.context.program, &exec, strings, streams_of(&exec, &descriptors))
+        };
+        drop(room);
+        match started {
+            Ok((pid, terminal)) => {
+                self.record(pid, id, last);
+                if announce {
+                    self.reply(Reply::Started { id, pid }, terminal.as_ref().map(AsFd::as_fd));
+                }
+            }
+            Err((stage, errno)) => self.reply(Reply::NotStarted { id, stage: stage as u8, errno: errno.raw_os_error() }, None),
+        }
+    }
+}
+
+/// Streams of a request in order: a descriptor came along for each that is not on the terminal.
+fn streams_of(exec: &Exec<'_>, descriptors: &[Option<OwnedFd>; 4]) -> [Option<RawFd>; 3] {
+    let mut given = descriptors.iter().flatten().map(AsRawFd::as_raw_fd);
+    [flag::TTY_STDIN, flag::TTY_STDOUT, flag::TTY_STDERR].map(|bit| if exec.flags & bit != 0 { None } else { given.next() })
+}
+
+/// Appends the strings of a request that travels in a memory file; gives the whole length.
+fn read_file_part(request: &mut [u8], length: usize, descriptors: &[Option<OwnedFd>; 4]) -> Option<usize> {
+    if request.get(1)? & flag::IN_FILE == 0 {
+        return Some(length);
+    }
+    let file = descriptors.iter().flatten().last()?;
+    let mut end = EXEC_HEADER;
+    loop {
+        match rustix::io::pread(file, &mut request[end..], (end - EXEC_HEADER) as u64) {
+            Ok(0) => return Some(end),
+            Ok(read) => end += read,
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Receives one datagram and up to four descriptors. Child-safe.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut [Option<OwnedFd>; 4]) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [std::io::IoSliceMut::new(buffer)];
+    let message = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut index = 0;
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = item {
+            for fd in received {
+                if let Some(slot) = descriptors.get_mut(index) {
+                    *slot = Some(fd);
+                    index += 1;
+                }
+            }
+        }
+    }
+    Ok(message.bytes)
+}

@@ -1,0 +1,306 @@
+//! The launcher's side: makes the process a plan describes, and hands over its reins.
+
+pub mod compile;
+pub mod idmap;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use enclos_cgroup::Group;
+use enclos_seccomp::Program as Filter;
+use enclos_spec::plan::{Capabilities, Descriptors, FilterSource, Init, Plan, Resource};
+use enclos_sys::Errno;
+use enclos_sys::child::StartupMemory;
+use enclos_sys::clone::{Cloned, NamespaceFlags, Stack, clone3};
+use enclos_sys::landlock::{FileAccess, Handled, abi_version};
+use enclos_sys::signal::{Blocked, SignalSet};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::child::place::Place;
+use crate::child::program::{CapabilityMask, Confine, First, Program, Ruleset, Start};
+use crate::child::{Context, run};
+use crate::error::{Error, Failure, Result, Stage};
+use crate::init::message::{ExecRequest, RELEASE_REQUEST, Reply};
+use crate::init::{ParkedRoom, Room};
+use compile::Compiler;
+
+/// What is launched beside the plan itself.
+#[derive(Debug, Default)]
+pub struct Launch<'a> {
+    /// The control group it is born in.
+    pub group: Option<&'a Group>,
+    /// The first command; `None`: init waits for requests.
+    pub first: Option<(&'a ExecRequest, [Option<RawFd>; 3])>,
+    /// Keep this descriptor open in init for as long as it lives (the lease of the ids).
+    pub lease: Option<&'a OwnedFd>,
+}
+
+/// A process just made, waiting to be released.
+#[derive(Debug)]
+pub struct Started {
+    /// Its pid in the launcher's pid namespace.
+    pub pid: Pid,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    /// Our end of the control socket.
+    pub control: OwnedFd,
+    waits: bool,
+}
+
+/// The name under which the first command of a sandbox runs.
+pub const FIRST_ID: u32 = 0;
+
+/// Makes the process. It stops before it needs its id maps; [`Started::release`] writes them and lets it go on.
+///
+/// # Errors
+/// The failed step, with the operation and the path. Nothing is left behind.
+pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
+    compile::check_descriptors(plan)?;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
+    let first = launch.first.map(|(request, streams)| First { request: request.encode(FIRST_ID), streams });
+    let mask = Blocked::all();
+    let program = program(plan, launch.group, theirs, first, mask.previous())?;
+    let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
+    join_before(plan)?;
+    let directory = launch.group.and_then(Group::v2_dir);
+    let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(|e| clone_failure(e))?;
+    drop(mask);
+    Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
+}
+
+fn clone_failure(errno: Errno) -> Failure {
+    let hint = match errno {
+        Errno::PERM => "the kernel or a security module refuses new user namespaces; see `enclos doctor`",
+        Errno::AGAIN => "a process limit is reached (ulimit -u, pids.max)",
+        Errno::NOSPC => "a namespace limit is reached (sysctl user.max_*_namespaces)",
+        Errno::NOSYS => "this kernel has no clone3",
+        _ => return Failure::new(Stage::Clone, errno),
+    };
+    Failure::about(Stage::Clone, errno, hint)
+}
+
+impl Started {
+    /// Writes the id maps, where the plan says that we do, and lets the process go on.
+    ///
+    /// # Errors
+    /// The failed step; the process ends when `self` is dropped.
+    pub fn release(&self, plan: &Plan) -> Result<()> {
+        if !self.waits {
+            return Ok(());
+        }
+        if plan.namespaces.user && plan.userns_block_fd.is_none() {
+            idmap::write_maps(self.pid, &plan.identity, rustix::process::geteuid().is_root())?;
+        }
+        match rustix::net::send(&self.control, &RELEASE_REQUEST, SendFlags::NOSIGNAL) {
+            // It ended on its own: its fault is waiting to be read.
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Failure::new(Stage::Control, errno).into()),
+        }
+    }
+}
+
+/// The failure an init reported, in the words of the plan.
+#[must_use]
+pub fn failure_of(plan: &Plan, stage: u8, op: u32, errno: i32) -> Failure {
+    let stage = Stage::from_number(stage);
+    let op = usize::try_from(op).ok().filter(|index| *index < plan.ops.len());
+    let subject = op.map(|index| compile::subject(&plan.ops[index], stage));
+    Failure { stage, errno: Errno::from_raw_os_error(errno), op, subject }
+}
+
+/// An error from a reply that says set-up failed.
+#[must_use]
+pub fn error_of(plan: &Plan, reply: Reply) -> Option<Error> {
+    match reply {
+        Reply::Failed { stage, op, errno } => Some(failure_of(plan, stage, op, errno).into()),
+        _ => None,
+    }
+}
+
+/// Namespaces that are joined, not made: the process is then born in them.
+fn join_before(plan: &Plan) -> Result<()> {
+    for (number, kind, stage) in
+        [(plan.join.user, LinkNameSpaceType::User, Stage::JoinUser), (plan.join.pid, LinkNameSpaceType::ProcessID, Stage::JoinPid)]
+    {
+        if let Some(number) = number {
+            let fd = enclos_sys::fd::borrow(number).map_err(|e| Failure::new(stage, e))?;
+            move_into_link_name_space(fd, Some(kind)).map_err(|e| Failure::new(stage, e))?;
+        }
+    }
+    Ok(())
+}
+
+fn namespace_flags(plan: &Plan) -> NamespaceFlags {
+    let new = plan.namespaces;
+    NamespaceFlags::MOUNT
+        .and_if(new.user, NamespaceFlags::USER)
+        .and_if(new.pid, NamespaceFlags::PID)
+        .and_if(new.net, NamespaceFlags::NET)
+        .and_if(new.ipc, NamespaceFlags::IPC)
+        .and_if(new.uts, NamespaceFlags::UTS)
+}
+
+/// Prepares everything the child will need.
+fn program(plan: &Plan, group: Option<&Group>, control: OwnedFd, first: Option<First>, mask: SignalSet) -> Result<Program> {
+    let open_here = plan.namespaces.user && plan.join.user.is_none() && rustix::process::geteuid().is_root();
+    let mut compiler = Compiler::new(plan, open_here);
+    let actions = compiler.actions()?;
+    let scratch = compiler.scratch.take();
+    let identity = &plan.identity;
+    let in_user_namespace = plan.namespaces.user || plan.join.user.is_some();
+    Ok(Program {
+        control,
+        cgroups: duplicate_all(group.map_or(&[], Group::v1_procs))?,
+        cgroup_namespace: plan.namespaces.cgroup,
+        wait_release: plan.namespaces.user || plan.userns_block_fd.is_some(),
+        die_with_parent: plan.die_with_parent,
+        setup_ids: identity.setup.or(identity.uid.zip(identity.gid)).filter(|_| plan.namespaces.user),
+        clear_groups: identity.clear_groups,
+        hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
+        loopback: plan.loopback,
+        actions,
+        scratch,
+        build_root: true,
+        in_user_namespace,
+        startup: if plan.hide_init { startup_memory() } else { None },
+        hide_init: plan.hide_init,
+        confine: confine(plan)?,
+        start: start_part(plan, first, mask)?,
+    })
+}
+
+fn startup_memory() -> Option<StartupMemory> {
+    StartupMemory::from_stat(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+fn duplicate_all(fds: &[OwnedFd]) -> Result<Vec<OwnedFd>> {
+    fds.iter().map(|fd| fd.try_clone().map_err(|e| Failure::new(Stage::Prepare, idmap::errno_of(&e)).into())).collect()
+}
+
+fn confine(plan: &Plan) -> Result<Confine> {
+    let identity = &plan.identity;
+    let filters = plan
+        .seccomp
+        .iter()
+        .filter_map(|source| match source {
+            FilterSource::Default => Some(built_in(false)),
+            FilterSource::Log => Some(built_in(true)),
+            FilterSource::Program(_) => None,
+        })
+        .collect::<Result<_>>()?;
+    let one_line = |inside: u32| format!("{inside} 0 1\n").into_bytes();
+    Ok(Confine {
+        ids: identity.uid.zip(identity.gid).filter(|_| identity.setup.is_some() || !plan.namespaces.user),
+        capabilities: plan.capabilities.as_ref().map(mask_of),
+        lock_securebits: plan.lock_securebits,
+        landlock: plan.landlock.as_ref().map(ruleset).transpose()?,
+        filters,
+        disable_nested: plan.namespaces.disable_nested_user,
+        assert_nested: plan.namespaces.assert_nested_user_disabled,
+        nested: identity.nested.map(|(uid, gid)| (one_line(uid), one_line(gid))),
+        join_user_after: plan.join.user_after,
+    })
+}
+
+fn built_in(log: bool) -> Result<Vec<u8>> {
+    let options = enclos_seccomp::Options::default();
+    if !log {
+        return Ok(enclos_seccomp::ready_made(enclos_seccomp::Stage::Default, &options).to_bytes());
+    }
+    let logged = enclos_seccomp::default_policy(&options).logged();
+    let program = enclos_seccomp::compile(&logged).map_err(|e| Error::Filter { path: "log".into(), message: e.to_string() })?;
+    Ok(program.to_bytes())
+}
+
+fn mask_of(capabilities: &Capabilities) -> CapabilityMask {
+    let keep = capabilities.keep.iter().filter(|n| **n < 64).fold(0, |mask, number| mask | 1u64 << number);
+    CapabilityMask { keep, ambient: capabilities.ambient, bound: capabilities.bound }
+}
+
+fn ruleset(landlock: &enclos_spec::plan::Landlock) -> Result<Ruleset> {
+    let abi = abi_version();
+    let write = landlock
+        .write
+        .iter()
+        .map(|path| Place::new(path, 0o755).map_err(|e| Failure::about(Stage::Landlock, e, path.display().to_string())))
+        .collect::<Result<_, _>>()?;
+    let handled = Handled { files: FileAccess::ALL.known_to(abi), tcp: landlock.deny_tcp && abi >= 4, scopes: abi >= 6 };
+    Ok(Ruleset { handled, abi, write })
+}
+
+fn start_part(plan: &Plan, first: Option<First>, mask: SignalSet) -> Result<Start> {
+    let filters = plan
+        .seccomp
+        .iter()
+        .filter_map(|source| match source {
+            FilterSource::Program(bytes) => Some(checked(bytes)),
+            FilterSource::Default | FilterSource::Log => None,
+        })
+        .collect::<Result<_>>()?;
+    let lock_files = plan.lock_files.iter().filter_map(|path| CString::new(path.as_os_str().as_encoded_bytes()).ok()).collect();
+    let keep_all_but = match &plan.descriptors {
+        Descriptors::CloseAll => None,
+        Descriptors::KeepAllBut(but) => Some(but.clone()),
+    };
+    // Reading the mask changes it: once, in the parent, put back at once. Other threads make files meanwhile with the default mask at worst.
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    rustix::process::umask(umask);
+    Ok(Start {
+        init: plan.init == Init::Reaper,
+        linger: plan.linger,
+        new_session: plan.new_session,
+        rlimits: plan.rlimits.iter().map(|limit| (resource(limit.resource), limit.value)).collect(),
+        cpus: cpu_set(&plan.cpus),
+        filters,
+        keep_all_but,
+        block_fd: plan.block_fd,
+        sync_fd: plan.sync_fd,
+        lock_files,
+        umask: umask.as_raw_mode(),
+        mask,
+        first,
+        park: None,
+        stack: Stack::new().map_err(|e| Failure::about(Stage::Prepare, e, "stack"))?,
+    })
+}
+
+fn checked(bytes: &[u8]) -> Result<Vec<u8>> {
+    match Filter::from_bytes(bytes) {
+        Ok(filter) => Ok(filter.to_bytes()),
+        Err(error) => Err(Error::Filter { path: "filter".into(), message: error.to_string() }),
+    }
+}
+
+fn cpu_set(cpus: &[usize]) -> Option<rustix::thread::CpuSet> {
+    if cpus.is_empty() {
+        return None;
+    }
+    let mut set = rustix::thread::CpuSet::new();
+    cpus.iter().filter(|cpu| **cpu < rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| set.set(*cpu));
+    Some(set)
+}
+
+fn resource(resource: Resource) -> rustix::process::Resource {
+    use rustix::process::Resource as R;
+    match resource {
+        Resource::Cpu => R::Cpu,
+        Resource::FileSize => R::Fsize,
+        Resource::Stack => R::Stack,
+        Resource::Core => R::Core,
+        Resource::OpenFiles => R::Nofile,
+        Resource::AddressSpace => R::As,
+        Resource::Processes => R::Nproc,
+        Resource::LockedMemory => R::Memlock,
+        Resource::MessageQueue => R::Msgqueue,
+    }
+}
+
+/// Sends an end request and waits until nothing of the sandbox is left.
+pub fn end(control: &OwnedFd, pidfd: &OwnedFd) {
+    let _ = rustix::net::send(control, &crate::init::message::END_REQUEST, SendFlags::NOSIGNAL);
+    let _ = enclos_sys::signal::send(pidfd, rustix::process::Signal::KILL.as_raw());
+    let _ = enclos_sys::wait::wait_pidfd(pidfd.as_fd(), enclos_sys::wait::Wait::Ended);
+}

@@ -1,0 +1,139 @@
+//! Who holds each limit on this host. A limit that nobody can hold is refused, or weakened where the policy says `best-effort`.
+
+use std::time::Duration;
+
+use enclos_cgroup::{Controller, Limits as GroupLimits, Meters};
+use enclos_spec::{Bound, Policy, Size};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::probe::Facts;
+
+/// Bytes of everything writable and private together, unless the policy says otherwise.
+pub const DEFAULT_DISK: Size = Size::mib(1024);
+/// Inodes of the same.
+pub const DEFAULT_INODES: u64 = 262_144;
+/// Processes and threads.
+pub const DEFAULT_PROCESSES: u64 = 4096;
+
+/// Who holds a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// A control group's controller.
+    Cgroup,
+    /// A resource limit of the process.
+    Rlimit,
+}
+
+/// A limit and who holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Hold<T> {
+    /// How much.
+    pub value: T,
+    /// Who.
+    pub by: By,
+}
+
+/// Every limit, resolved.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Resolved {
+    /// Wall clock.
+    pub wall: Option<Duration>,
+    /// Longest time without output and CPU use.
+    pub idle: Option<Duration>,
+    /// CPU time of the tree.
+    pub cpu: Option<Duration>,
+    /// Bytes on each output stream.
+    pub output: Option<u64>,
+    /// Bytes of memory.
+    pub memory: Option<Hold<u64>>,
+    /// Processes and threads (of the command: init is not counted here).
+    pub processes: Option<Hold<u64>>,
+    /// Bytes of everything writable and private.
+    pub disk: Option<u64>,
+    /// Inodes of the same.
+    pub inodes: Option<u64>,
+    /// Largest file.
+    pub file_size: Option<u64>,
+    /// What the control group is asked for; `None`: none is needed.
+    #[serde(skip)]
+    pub group: Option<GroupLimits>,
+}
+
+/// Resolves.
+pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec<String>) -> Result<Resolved> {
+    let span = |bound: Option<Bound<enclos_spec::Span>>| bound.and_then(Bound::value).map(|span| span.0);
+    let size = |bound: Option<Bound<Size>>| bound.and_then(Bound::value).map(Size::bytes);
+    for (field, bound) in [("wall", policy.wall), ("cpu", policy.cpu), ("idle", policy.idle)] {
+        if span(bound).is_some_and(|s| s.is_zero()) {
+            return Err(enclos_spec::PolicyError::value(field, "0", "write more than zero, or unlimited").into());
+        }
+    }
+    let mut group = GroupLimits::default();
+    let memory = match size(policy.memory) {
+        None => None,
+        Some(value) => Some(memory(value, policy, facts, &mut group, weakened)?),
+    };
+    let processes = processes(policy, facts, &mut group);
+    let cpu = span(policy.cpu);
+    group.meters = if measure { Meters::ALL } else { Meters { cpu: cpu.is_some() || span(policy.idle).is_some(), ..Meters::default() } };
+    let needed = group != GroupLimits::default();
+    Ok(Resolved {
+        wall: span(policy.wall),
+        idle: span(policy.idle),
+        cpu,
+        output: size(policy.output),
+        memory,
+        processes,
+        disk: match policy.disk {
+            None => Some(DEFAULT_DISK.bytes()),
+            Some(bound) => bound.value().map(Size::bytes),
+        },
+        inodes: match policy.inodes {
+            None => Some(DEFAULT_INODES),
+            Some(bound) => bound.value(),
+        },
+        file_size: size(policy.file_size),
+        group: needed.then_some(group),
+    })
+}
+
+fn memory(value: u64, policy: &Policy, facts: &Facts, group: &mut GroupLimits, weakened: &mut Vec<String>) -> Result<Hold<u64>> {
+    const LEAST: u64 = 1 << 20;
+    if value < LEAST {
+        return Err(enclos_spec::PolicyError::value("memory", &Size(value).to_string(), "write at least 1MiB").into());
+    }
+    match facts.cgroups.place(Controller::Memory) {
+        Ok(_) => {
+            group.memory = Some(value);
+            Ok(Hold { value, by: By::Cgroup })
+        }
+        Err(missing) if policy.best_effort => {
+            weakened.push(format!("memory: {missing}; held by RLIMIT_AS instead: address space of each process, not memory of the tree"));
+            Ok(Hold { value, by: By::Rlimit })
+        }
+        Err(missing) => Err(Error::Unenforceable {
+            field: "memory",
+            missing: format!("{missing} (`enclos doctor` names the remedy; --best-effort takes RLIMIT_AS for each process instead)"),
+        }),
+    }
+}
+
+/// Without a pids controller `RLIMIT_NPROC` holds the same bound: in a user namespace of its own the kernel counts this user's
+/// processes there alone (`user_namespaces(7)`, since Linux 5.14).
+fn processes(policy: &Policy, facts: &Facts, group: &mut GroupLimits) -> Option<Hold<u64>> {
+    match policy.processes {
+        Some(Bound::Unlimited) => None,
+        None => Some(Hold { value: DEFAULT_PROCESSES, by: By::Rlimit }),
+        Some(Bound::At(value)) => {
+            if facts.cgroups.place(Controller::Pids).is_ok() {
+                // Init is in the group too.
+                group.pids = Some(value.saturating_add(1));
+                Some(Hold { value, by: By::Cgroup })
+            } else {
+                Some(Hold { value, by: By::Rlimit })
+            }
+        }
+    }
+}

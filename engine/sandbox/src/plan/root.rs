@@ -1,0 +1,239 @@
+//! What the command sees: the operations that build its root.
+
+use std::path::{Path, PathBuf};
+
+use enclos_spec::plan::{Access, Content, Op, ProcCover, ScratchPlace, Source, Upper};
+use enclos_spec::{Net, Policy};
+
+use super::identity::Chosen;
+use super::{HOME, Resolved, USER};
+use crate::error::{Failure, Result, Stage};
+use crate::launch::idmap::errno_of;
+use crate::probe::Facts;
+
+/// What of the host's `/etc` programs need and nobody minds: no passwords, no keys, no machine's name.
+const ETC: [&str; 43] = [
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "default/locale",
+    "fonts",
+    "gai.conf",
+    "ghc",
+    "host.conf",
+    "inputrc",
+    "java",
+    "java-11-openjdk",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "ldap/ldap.conf",
+    "locale.alias",
+    "localtime",
+    "magic",
+    "mime.types",
+    "mono",
+    "networks",
+    "octave.conf",
+    "os-release",
+    "perl",
+    "php",
+    "pki/ca-trust",
+    "pki/tls/certs",
+    "profile",
+    "profile.d",
+    "protocols",
+    "python3",
+    "python3.11",
+    "rpc",
+    "R",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "texmf",
+];
+const ETC_LAST: [&str; 3] = ["terminfo", "timezone", "xdg"];
+
+/// What came of it.
+pub struct Shown {
+    /// Operations, in order.
+    pub ops: Vec<Op>,
+    /// Trees that may be written.
+    pub writable: Vec<PathBuf>,
+    /// Directories to start in, in order of preference.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Plans the root.
+pub fn operations(policy: &Policy, facts: &Facts, terminal: bool, chosen: &Chosen, limits: &Resolved) -> Result<Shown> {
+    let mut ops = Vec::with_capacity(96);
+    match &policy.root {
+        Some(root) => own_root(root, &mut ops)?,
+        None => host_system(policy, facts, &mut ops),
+    }
+    files(policy, chosen, &mut ops);
+    ops.push(Op::Dev { dst: "/dev".into(), own_file_system: false, terminals: terminal, console: None });
+    ops.push(Op::Proc { dst: "/proc".into(), cover: ProcCover::Secrets });
+    let place = |dst: &str, mode, owned| ScratchPlace { dst: dst.into(), mode, owned };
+    let places =
+        vec![place("/tmp", 0o1777, false), place("/var/tmp", 0o1777, false), place("/dev/shm", 0o1777, false), place(HOME, 0o700, true)];
+    // The skeleton's own files are not the command's to count.
+    ops.push(Op::Scratch { size: limits.disk, inodes: limits.inodes.map(|n| n.saturating_add(SKELETON_INODES)), places });
+    let mut writable: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev", "/proc", HOME].iter().map(PathBuf::from).collect();
+    // A deeper path is the more special one: it comes later, whatever order the lists have.
+    let mut host = host_paths(policy, facts, limits, &mut writable)?;
+    host.sort_by_key(|(path, _)| path.components().count());
+    ops.extend(host.into_iter().map(|(_, op)| op));
+    ops.extend(policy.hide.iter().map(|path| Op::Hide { dst: path.clone() }));
+    ops.push(Op::RemountReadOnly { dst: "/".into() });
+    Ok(Shown { ops, writable, directories: directories(policy) })
+}
+
+/// Inodes of the private tmpfs that set-up itself uses: its root, four places, and a few for overlays.
+const SKELETON_INODES: u64 = 16;
+
+fn bind(src: impl Into<PathBuf>, dst: impl Into<PathBuf>, access: Access, optional: bool) -> Op {
+    Op::Bind { src: Source::Path(src.into()), dst: dst.into(), access, optional, idmap: false }
+}
+
+/// The host's system directories, read-only, and a curated `/etc`.
+fn host_system(policy: &Policy, facts: &Facts, ops: &mut Vec<Op>) {
+    for directory in &facts.system {
+        ops.push(match &directory.link {
+            Some(link) => Op::Symlink { target: link.clone(), dst: directory.path.clone() },
+            None => bind(&directory.path, &directory.path, Access::ReadOnly, false),
+        });
+    }
+    let etc = Path::new("/etc");
+    for name in ETC.iter().chain(&ETC_LAST) {
+        let path = etc.join(name);
+        // Looked up here, so that the child has no steps for what this host lacks.
+        if path.exists() {
+            ops.push(bind(&path, &path, Access::ReadOnly, true));
+        }
+    }
+    if policy.net == Net::Host {
+        ops.push(bind("/etc/resolv.conf", "/etc/resolv.conf", Access::ReadOnly, true));
+    }
+}
+
+/// The entries of another root, each read-only, so that mount points never have to be made inside it.
+fn own_root(root: &Path, ops: &mut Vec<Op>) -> Result<()> {
+    const OURS: [&str; 6] = ["dev", "proc", "sys", "tmp", "run", "lost+found"];
+    let fail = |e: &std::io::Error| Failure::about(Stage::Source, errno_of(e), format!("root {}", root.display()));
+    let mut entries = std::fs::read_dir(root).map_err(|e| fail(&e))?.collect::<std::io::Result<Vec<_>>>().map_err(|e| fail(&e))?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        if OURS.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let (path, dst) = (entry.path(), Path::new("/").join(entry.file_name()));
+        let kind = entry.file_type().map_err(|e| fail(&e))?;
+        if kind.is_symlink() {
+            ops.push(Op::Symlink { target: std::fs::read_link(&path).map_err(|e| fail(&e))?, dst });
+        } else if dst == Path::new("/etc") || dst == Path::new("/home") || dst == Path::new("/var") {
+            // Ours to add files to: shown entry by entry.
+            for inner in std::fs::read_dir(&path).map_err(|e| fail(&e))?.flatten() {
+                let name = dst.join(inner.file_name());
+                if ["/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/var/tmp", HOME]
+                    .iter()
+                    .all(|own| name != Path::new(own))
+                {
+                    match std::fs::read_link(inner.path()) {
+                        Ok(target) => ops.push(Op::Symlink { target, dst: name }),
+                        Err(_) => ops.push(bind(inner.path(), name, Access::ReadOnly, false)),
+                    }
+                }
+            }
+        } else if kind.is_dir() || kind.is_file() {
+            ops.push(bind(path, dst, Access::ReadOnly, false));
+        }
+    }
+    Ok(())
+}
+
+/// Small files of our own making.
+fn files(policy: &Policy, chosen: &Chosen, ops: &mut Vec<Op>) {
+    let (uid, gid) = (chosen.identity.uid.unwrap_or(0), chosen.identity.gid.unwrap_or(0));
+    let root_line = |shell: &str| if uid == 0 { String::new() } else { format!("root:x:0:0:root:/nonexistent:{shell}\n") };
+    let mut group = if gid == 0 { String::new() } else { "root:x:0:\n".to_owned() };
+    group.push_str(&format!("{USER}:x:{gid}:\nnogroup:x:65534:\n"));
+    let passwd = format!(
+        "{}{USER}:x:{uid}:{gid}:{USER}:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+        root_line("/usr/sbin/nologin")
+    );
+    let hostname = policy.hostname.as_deref().unwrap_or("enclos");
+    let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost\n");
+    let switch = if policy.net == Net::Host { "files dns" } else { "files" };
+    let nsswitch = format!("passwd: files\ngroup: files\nhosts: {switch}\nservices: files\nprotocols: files\n");
+    for (dst, text) in [("/etc/passwd", passwd), ("/etc/group", group), ("/etc/hosts", hosts), ("/etc/nsswitch.conf", nsswitch)] {
+        ops.push(Op::File { dst: dst.into(), content: Content::Bytes(text.into_bytes()), mode: 0o644, parent_mode: 0o755 });
+    }
+    ops.push(Op::Symlink { target: "/proc/self/mounts".into(), dst: "/etc/mtab".into() });
+}
+
+/// What of the host the policy shows, each with the path inside.
+fn host_paths(policy: &Policy, facts: &Facts, limits: &Resolved, writable: &mut Vec<PathBuf>) -> Result<Vec<(PathBuf, Op)>> {
+    let mut out: Vec<(PathBuf, Op)> = Vec::new();
+    let mut push = |dst: &Path, op: Op| out.push((dst.to_owned(), op));
+    // As root the command is nobody on the host: what it may write, and what only its owner may read, is shown as its own.
+    let shown = |src: &Path, dst: &Path, access| {
+        let idmap = facts.privileged && (access == Access::ReadWrite || !open_to_all(src));
+        Op::Bind { src: Source::Path(src.to_owned()), dst: dst.to_owned(), access, optional: false, idmap }
+    };
+    if let Some(directory) = &policy.current_directory {
+        push(directory, shown(directory, directory, Access::ReadOnly));
+    }
+    for path in &policy.ro {
+        push(path, shown(path, path, Access::ReadOnly));
+    }
+    for path in &policy.rw {
+        writable.push(path.clone());
+        push(path, shown(path, path, Access::ReadWrite));
+    }
+    for binding in &policy.bind {
+        writable.push(binding.dst.clone());
+        push(&binding.dst, shown(&binding.src, &binding.dst, Access::ReadWrite));
+    }
+    for path in &policy.dev {
+        writable.push(path.clone());
+        push(path, bind(path, path, Access::Devices, false));
+    }
+    for path in &policy.tmpfs {
+        writable.push(path.clone());
+        let places = vec![ScratchPlace { dst: path.clone(), mode: 0o755, owned: true }];
+        push(path, Op::Scratch { size: limits.disk, inodes: limits.inodes.map(|n| n.saturating_add(SKELETON_INODES)), places });
+    }
+    for layered in &policy.overlay {
+        writable.push(layered.path.clone());
+        let upper = match &layered.layer {
+            None => Upper::Discard,
+            Some(layer) => {
+                let (upper, work) = (layer.join("upper"), layer.join("work"));
+                Upper::Keep { upper: Source::Path(upper), work: Source::Path(work) }
+            }
+        };
+        let lower = vec![Source::Path(layered.path.clone())];
+        push(&layered.path, Op::Overlay { lower, upper, dst: layered.path.clone() });
+    }
+    Ok(out)
+}
+
+/// Whether anybody may read (and enter) this path, so that a nobody may too.
+fn open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|m| if m.is_dir() { m.mode() & 0o005 == 0o005 } else { m.mode() & 0o004 != 0 })
+}
+
+fn directories(policy: &Policy) -> Vec<PathBuf> {
+    match (&policy.workdir, &policy.current_directory) {
+        (Some(directory), _) => vec![directory.clone()],
+        (None, Some(directory)) => vec![directory.clone(), HOME.into()],
+        (None, None) => vec![HOME.into()],
+    }
+}
