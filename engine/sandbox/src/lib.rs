@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 mod child;
 pub mod command;
+pub mod direct;
 mod error;
 mod exec_request;
 mod init;
