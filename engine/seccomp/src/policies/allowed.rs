@@ -143,10 +143,6 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        why: "reads and writes in the background, as databases do without io_uring",
-        calls: &[io_cancel, io_destroy, io_getevents, io_pgetevents, io_setup, io_submit],
-    },
-    Group {
         why: "manages the memory of the process itself; the cgroup bounds it",
         calls: &[
             brk,

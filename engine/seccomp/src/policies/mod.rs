@@ -2,6 +2,9 @@
 //!
 //! The default is an allowlist: a call that no list names, as those of kernels to come, is answered ENOSYS, so that programs take the way
 //! they have for older kernels. Every call this crate knows is on exactly one list, with the reason for its answer.
+//!
+//! What programs notice: debuggers cannot trace, and LeakSanitizer, which traces, gives up (`ASAN_OPTIONS=detect_leaks=0`); directories cannot be
+//! made set-group-id; 32-bit programs die of SIGSYS; sockets are local, TCP, UDP or ping; databases run without native asynchronous I/O.
 
 mod allowed;
 mod inspected;

@@ -45,6 +45,10 @@ pub(super) const NOT_IMPLEMENTED: &[Group] = &[
         why: "would carry out other system calls out of the filter's sight",
         calls: &[io_uring_enter, io_uring_register, io_uring_setup],
     },
+    Group {
+        why: "contexts are counted for the whole machine (fs.aio-max-nr), so that one sandbox could take them all; databases fall back to threads",
+        calls: &[io_cancel, io_destroy, io_getevents, io_pgetevents, io_setup, io_submit],
+    },
     Group { why: "the kernel's keyrings are not private to the sandbox", calls: &[add_key, keyctl, request_key] },
     Group { why: "memory that the host cannot inspect", calls: &[memfd_secret] },
     Group { why: "tells about mounts; programs fall back to /proc/self/mountinfo", calls: &[listmount, statmount] },

@@ -87,6 +87,20 @@ fn a_program_that_is_none_is_refused_in_one_line() {
 }
 
 #[test]
+fn scratch_words_written_on_every_way_may_be_read() {
+    let i = Instruction::new;
+    let (store, load) = (i(0x02, 0, 0, 3), i(0x60, 0, 0, 3));
+    for program in [
+        vec![store, i(0x05, 0, 0, 0), load, RET],
+        vec![store, i(0x15, 1, 0, 0), RET, load, RET],
+        vec![i(0x15, 2, 0, 0), store, i(0x05, 0, 0, 1), store, load, RET],
+        vec![i(0x05, 0, 0, 0), store, load, RET],
+    ] {
+        assert_eq!(check(&program), Ok(()), "{program:?}");
+    }
+}
+
+#[test]
 fn the_longest_program_is_taken() {
     let program =
         Program::from_bytes(&bytes(&[Instruction::new(0x00, 0, 0, 1); 4095].into_iter().chain([RET]).collect::<Vec<_>>())).unwrap();
