@@ -57,7 +57,8 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, group: Option<&Group>) -> Result<S
     let mut request = request(&words, &exec.environment, &exec.directories)?;
     if let Some(name) = &exec.argv0 {
         let name = std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str());
-        request.arguments[0] = std::ffi::CString::new(name).map_err(|_| Failure::about(Stage::Prepare, enclos_sys::Errno::INVAL, "a zero byte in argv0"))?;
+        request.arguments[0] =
+            std::ffi::CString::new(name).map_err(|_| Failure::about(Stage::Prepare, enclos_sys::Errno::INVAL, "a zero byte in argv0"))?;
     }
     request.flags |= flag::LAST | flag::ANNOUNCE;
     let streams = [0, 1, 2].map(|number: RawFd| enclos_sys::fd::borrow(number).is_ok().then_some(number));

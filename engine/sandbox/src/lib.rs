@@ -1,16 +1,36 @@
 //! Confine, limit and measure a process on Linux.
+//!
+//! - [`Command`] runs one command in a sandbox of its own, like [`std::process::Command`] with a policy and a report.
+//! - [`Sandbox`] lives: many commands in it at a time, signals, freezing and thawing.
+//! - [`Launcher`], [`Template`] and [`Pool`] are for those who start many: the common part is prepared once, sandboxes wait ahead of demand.
+//! - [`direct`] carries out a plan that a front brings.
+//! - [`spec`] has the words: policies, limits, verdicts, reports.
+//!
+//! The engine reads no environment variable and no home directory, prints nothing, and starts no thread but the ones these types name.
+
 #![forbid(unsafe_code)]
+
 mod child;
-pub mod command;
+mod command;
 pub mod direct;
 mod error;
 mod exec_request;
+mod forkserver;
 mod init;
 mod launch;
 mod meter;
 pub mod plan;
 pub mod probe;
+mod sandbox;
 mod watch;
+
 pub use command::{Child, Command, Outcome, Output, Stdio};
 pub use enclos_spec as spec;
 pub use error::{Error, Failure, Result, Stage};
+pub use forkserver::{Launcher, Pool, Template};
+pub use sandbox::Sandbox;
+
+/// The launcher process (`enclos launch`).
+pub mod launcher {
+    pub use crate::forkserver::serve;
+}

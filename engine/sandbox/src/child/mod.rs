@@ -76,7 +76,7 @@ pub fn fail(program: &Program, (stage, op, errno): Fault) -> ! {
 }
 
 /// From the clone to standing in the new root, in the one right order.
-fn set_up(program: &Program) -> Result<Root, Fault> {
+pub fn set_up(program: &Program) -> Result<Root, Fault> {
     let at = |stage: Stage| move |errno: Errno| (stage, None, errno);
     // First, so that not a page and not a process escapes the limits.
     join_cgroups(program).map_err(at(Stage::JoinCgroup))?;

@@ -115,11 +115,6 @@ impl Root {
         mount().map_err(|e| (Stage::NewRoot, None, e))
     }
 
-    /// The private tmpfs, for its meter.
-    pub fn scratch(&self) -> Option<BorrowedFd<'_>> {
-        self.scratch.as_ref().map(AsFd::as_fd)
-    }
-
     /// The new root.
     pub fn new_root(&self) -> BorrowedFd<'_> {
         self.new.as_fd()
@@ -215,7 +210,6 @@ impl Root {
         match tree {
             Tree::Detached(fd) => clone_or_take(fd),
             Tree::Path(path) => clone_tree(&self.old, path),
-            Tree::Inside(path) => clone_tree(&self.new, path),
             Tree::Descriptor(number) => {
                 // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
                 // swapped it meanwhile, which the comparison notices.

@@ -19,8 +19,6 @@ pub enum Tree {
     Path(CString),
     /// Behind a descriptor: found by the path it has, and compared.
     Descriptor(RawFd),
-    /// Inside the root being built (a template keeps host trees there).
-    Inside(CString),
 }
 
 /// What a file is filled with.
@@ -225,6 +223,8 @@ pub struct Start {
     pub block_fd: Option<RawFd>,
     /// Kept open by init.
     pub sync_fd: Option<RawFd>,
+    /// Kept open by init: the lease of its ids.
+    pub lease: Option<RawFd>,
     /// Locked by init.
     pub lock_files: Vec<CString>,
     /// File mode creation mask of commands.

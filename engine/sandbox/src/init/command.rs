@@ -247,9 +247,10 @@ fn connect_streams(streams: &[Option<RawFd>; 3], terminal: Option<RawFd>) -> Res
         let number = match (stream, terminal) {
             (Some(number), _) => *number,
             (None, Some(number)) => number,
-            (None, None) => return Err(Errno::BADF),
+            // A caller without this stream: the command has none either.
+            (None, None) => -1,
         };
-        sources[target] = if number <= 2 && number != target as RawFd {
+        sources[target] = if (0..=2).contains(&number) && number != target as RawFd {
             let copy = fcntl_dupfd_cloexec(fd::borrow(number)?, 3)?;
             let number = std::os::fd::AsRawFd::as_raw_fd(&copy);
             // Closed with everything else above 2, or at execution.
@@ -260,7 +261,9 @@ fn connect_streams(streams: &[Option<RawFd>; 3], terminal: Option<RawFd>) -> Res
         };
     }
     for (target, source) in sources.into_iter().enumerate() {
-        fd::copy_to(fd::borrow(source)?, target as RawFd, false)?;
+        if source >= 0 {
+            fd::copy_to(fd::borrow(source)?, target as RawFd, false)?;
+        }
     }
     Ok(())
 }
@@ -286,7 +289,7 @@ pub fn park(context: &Context) -> Result<i32, Errno> {
 fn await_request(context: &Context) -> (Stage, Errno) {
     let program = &context.program;
     let Some(socket) = &program.start.park else { return (Stage::Control, Errno::BADF) };
-    let mut descriptors: [Option<OwnedFd>; 4] = [const { None }; 4];
+    let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
     let buffer = &context.parked;
     let mut buffer = buffer.borrow_mut();
     let (bytes, strings) = buffer.parts();

@@ -249,11 +249,8 @@ pub enum Reply {
         /// The caller's name for it.
         id: u32,
     },
-    /// The process made by a template, with its pidfd.
-    Born {
-        /// Its pid in the launcher's pid namespace.
-        pid: i32,
-    },
+    /// A slot has made a sandbox; its init's pidfd comes along.
+    Born,
 }
 
 /// State of the private tmpfs.
@@ -295,7 +292,7 @@ impl Reply {
             Reply::Ended { id, status, cpu_us, max_resident, disk } => put(5, id, status, cpu_us, max_resident, disk, 0),
             Reply::Stopped { id, signal } => put(6, id, signal, 0, 0, none, 0),
             Reply::Continued { id } => put(7, id, 0, 0, 0, none, 0),
-            Reply::Born { pid } => put(8, 0, pid, 0, 0, none, 0),
+            Reply::Born => put(8, 0, 0, 0, 0, none, 0),
         }
         bytes
     }
@@ -322,7 +319,7 @@ impl Reply {
             },
             6 => Reply::Stopped { id: a, signal: b },
             7 => Reply::Continued { id: a },
-            8 => Reply::Born { pid: b },
+            8 => Reply::Born,
             _ => return None,
         })
     }

@@ -38,6 +38,9 @@ use message::{BLOCK, DATAGRAM, Disk, EXEC_HEADER, Exec, Reply, Request, Target, 
 const SIGCHLD: i32 = rustix::process::Signal::CHILD.as_raw();
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
+/// Most descriptors one message may carry.
+pub const MAX_DESCRIPTORS: usize = 8;
+
 /// Most commands of one sandbox that run at once.
 pub const MAX_COMMANDS: usize = 512;
 
@@ -105,7 +108,8 @@ const CONTROL: RawFd = 3;
 const SIGNALS: RawFd = 4;
 const SCRATCH: RawFd = 5;
 const SYNC: RawFd = 6;
-const FIRST_FREE: RawFd = 7;
+const LEASE: RawFd = 7;
+const FIRST_FREE: RawFd = 8;
 
 /// Init's state.
 struct Init<'a> {
@@ -175,11 +179,12 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
     let control = high(program.control.as_fd())?;
     let signals = high(signals.as_fd())?;
     let scratch = root.into_scratch().map(|s| high(s.as_fd())).transpose()?;
-    let sync = program.start.sync_fd.map(|n| fd::borrow(n).map_err(streams).and_then(high)).transpose()?;
+    let by_number = |number: Option<RawFd>| number.map(|n| fd::borrow(n).map_err(streams).and_then(high)).transpose();
+    let (sync, lease) = (by_number(program.start.sync_fd)?, by_number(program.start.lease)?);
     let mut kept = FIRST_FREE;
     fd::copy_to(control.as_fd(), CONTROL, true).map_err(streams)?;
     fd::copy_to(signals.as_fd(), SIGNALS, true).map_err(streams)?;
-    for (fd, number) in [(&scratch, SCRATCH), (&sync, SYNC)] {
+    for (fd, number) in [(&scratch, SCRATCH), (&sync, SYNC), (&lease, LEASE)] {
         match fd {
             Some(fd) => fd::copy_to(fd.as_fd(), number, true).map_err(streams)?,
             None => fd::close_between(number, number, false).map_err(streams)?,
@@ -198,7 +203,7 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
         std::mem::forget(file);
     }
     // The owners of these numbers were closed above; their values must not close the numbers again, which are now others'.
-    std::mem::forget((control, signals, scratch, sync));
+    std::mem::forget((control, signals, scratch, sync, lease));
     let fixed = |number| fd::borrow(number).map_err(streams);
     let has_scratch = program.scratch.is_some();
     Ok(Init {
@@ -231,16 +236,8 @@ impl Init<'_> {
     }
 
     fn reply(&self, reply: Reply, descriptor: Option<BorrowedFd<'_>>) {
-        let bytes = reply.encode();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let descriptors = descriptor.map(|fd| [fd]);
-        if let Some(descriptors) = &descriptors {
-            control.push(SendAncillaryMessage::ScmRights(descriptors));
-        }
-        let flags = SendFlags::NOSIGNAL;
         // A launcher that has gone needs no reply; the closed socket is noticed by the loop.
-        while let Err(Errno::INTR) = sendmsg(self.control, &[std::io::IoSlice::new(&bytes)], &mut control, flags) {}
+        let _ = send_with(self.control, &reply.encode(), descriptor);
     }
 
     fn with_room<R>(&self, act: impl FnOnce(&mut Room) -> R) -> R {
@@ -326,7 +323,7 @@ impl Init<'_> {
     }
 
     fn request(&mut self) {
-        let mut descriptors: [Option<OwnedFd>; 4] = [const { None }; 4];
+        let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
         let received = self.with_room(|room| receive(self.control, &mut room.request[..DATAGRAM + EXEC_HEADER], &mut descriptors));
         let length = match received {
             Ok(0) => return self.closed(),
@@ -364,7 +361,7 @@ impl Init<'_> {
         };
     }
 
-    fn execute(&mut self, length: usize, descriptors: [Option<OwnedFd>; 4]) {
+    fn execute(&mut self, length: usize, descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS]) {
         let mut room = self.context.room.borrow_mut();
         let Room { request, strings, commands, .. } = &mut *room;
         let Some(length) = read_file_part(request, length, &descriptors) else { return };
@@ -389,13 +386,13 @@ impl Init<'_> {
 }
 
 /// Streams of a request in order: a descriptor came along for each that is not on the terminal.
-fn streams_of(exec: &Exec<'_>, descriptors: &[Option<OwnedFd>; 4]) -> [Option<RawFd>; 3] {
+fn streams_of(exec: &Exec<'_>, descriptors: &[Option<OwnedFd>; MAX_DESCRIPTORS]) -> [Option<RawFd>; 3] {
     let mut given = descriptors.iter().flatten().map(AsRawFd::as_raw_fd);
     [flag::TTY_STDIN, flag::TTY_STDOUT, flag::TTY_STDERR].map(|bit| if exec.flags & bit != 0 { None } else { given.next() })
 }
 
 /// Appends the strings of a request that travels in a memory file; gives the whole length.
-fn read_file_part(request: &mut [u8], length: usize, descriptors: &[Option<OwnedFd>; 4]) -> Option<usize> {
+fn read_file_part(request: &mut [u8], length: usize, descriptors: &[Option<OwnedFd>; MAX_DESCRIPTORS]) -> Option<usize> {
     if request.get(1)? & flag::IN_FILE == 0 {
         return Some(length);
     }
@@ -411,9 +408,29 @@ fn read_file_part(request: &mut [u8], length: usize, descriptors: &[Option<Owned
     }
 }
 
-/// Receives one datagram and up to four descriptors. Child-safe.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut [Option<OwnedFd>; 4]) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+/// Sends one datagram, with a descriptor or without. Child-safe.
+pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = descriptor.map(|fd| [fd]);
+    if let Some(descriptors) = &descriptors {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    loop {
+        match sendmsg(socket, &[std::io::IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// Receives one datagram and its descriptors. Child-safe.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    descriptors: &mut [Option<OwnedFd>; MAX_DESCRIPTORS],
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [std::io::IoSliceMut::new(buffer)];
     let message = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;

@@ -4,7 +4,7 @@ pub mod compile;
 pub mod idmap;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
@@ -62,7 +62,9 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
     let first = launch.first.map(|(request, streams)| First { request: request.encode(FIRST_ID), streams });
     let mask = Blocked::all();
-    let program = program(plan, launch.group, theirs, first, mask.previous())?;
+    let groups = duplicate_all(launch.group.map_or(&[], Group::v1_procs))?;
+    let mut program = program(plan, groups, theirs, first, mask.previous(), opens_here(plan))?;
+    program.start.lease = launch.lease.map(AsRawFd::as_raw_fd);
     let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
     join_before(plan)?;
     let directory = launch.group.and_then(Group::v2_dir);
@@ -133,7 +135,7 @@ fn join_before(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn namespace_flags(plan: &Plan) -> NamespaceFlags {
+pub(crate) fn namespace_flags(plan: &Plan) -> NamespaceFlags {
     let new = plan.namespaces;
     NamespaceFlags::MOUNT
         .and_if(new.user, NamespaceFlags::USER)
@@ -143,9 +145,22 @@ fn namespace_flags(plan: &Plan) -> NamespaceFlags {
         .and_if(new.uts, NamespaceFlags::UTS)
 }
 
+/// A root launcher whose child will be nobody on the host opens the host's trees itself.
+pub(crate) fn opens_here(plan: &Plan) -> bool {
+    plan.namespaces.user && plan.join.user.is_none() && rustix::process::geteuid().is_root()
+}
+
 /// Prepares everything the child will need.
-fn program(plan: &Plan, group: Option<&Group>, control: OwnedFd, first: Option<First>, mask: SignalSet) -> Result<Program> {
-    let open_here = plan.namespaces.user && plan.join.user.is_none() && rustix::process::geteuid().is_root();
+///
+/// `open_here`: open host trees now, with the launcher's rights.
+pub(crate) fn program(
+    plan: &Plan,
+    cgroups: Vec<OwnedFd>,
+    control: OwnedFd,
+    first: Option<First>,
+    mask: SignalSet,
+    open_here: bool,
+) -> Result<Program> {
     let mut compiler = Compiler::new(plan, open_here);
     let actions = compiler.actions()?;
     let scratch = compiler.scratch.take();
@@ -153,7 +168,7 @@ fn program(plan: &Plan, group: Option<&Group>, control: OwnedFd, first: Option<F
     let in_user_namespace = plan.namespaces.user || plan.join.user.is_some();
     Ok(Program {
         control,
-        cgroups: duplicate_all(group.map_or(&[], Group::v1_procs))?,
+        cgroups,
         cgroup_namespace: plan.namespaces.cgroup,
         wait_release: plan.namespaces.user || plan.userns_block_fd.is_some(),
         die_with_parent: plan.die_with_parent,
@@ -186,11 +201,11 @@ fn confine(plan: &Plan) -> Result<Confine> {
         .seccomp
         .iter()
         .filter_map(|source| match source {
-            FilterSource::Default => Some(built_in(false)),
-            FilterSource::Log => Some(built_in(true)),
+            FilterSource::Default => Some(built_in(false, !plan.cpus.is_empty())),
+            FilterSource::Log => Some(built_in(true, false)),
             FilterSource::Program(_) => None,
         })
-        .collect::<Result<_>>()?;
+        .collect();
     let one_line = |inside: u32| format!("{inside} 0 1\n").into_bytes();
     Ok(Confine {
         ids: identity.uid.zip(identity.gid).filter(|_| identity.setup.is_some() || !plan.namespaces.user),
@@ -205,14 +220,18 @@ fn confine(plan: &Plan) -> Result<Confine> {
     })
 }
 
-fn built_in(log: bool) -> Result<Vec<u8>> {
-    let options = enclos_seccomp::Options::default();
-    if !log {
-        return Ok(enclos_seccomp::ready_made(enclos_seccomp::Stage::Default, &options).to_bytes());
-    }
-    let logged = enclos_seccomp::default_policy(&options).logged();
-    let program = enclos_seccomp::compile(&logged).map_err(|e| Error::Filter { path: "log".into(), message: e.to_string() })?;
-    Ok(program.to_bytes())
+fn built_in(log: bool, fixed_cpus: bool) -> Vec<u8> {
+    filter_bytes(enclos_seccomp::Stage::Default, &filter_options(log, fixed_cpus))
+}
+
+/// Options of the built-in filters for a plan.
+pub(crate) fn filter_options(log: bool, fixed_cpus: bool) -> enclos_seccomp::Options {
+    enclos_seccomp::Options { log, fixed_cpus, ..enclos_seccomp::Options::default() }
+}
+
+/// A ready-made filter as `seccomp(2)` takes it.
+pub(crate) fn filter_bytes(stage: enclos_seccomp::Stage, options: &enclos_seccomp::Options) -> Vec<u8> {
+    enclos_seccomp::ready_made(stage, options).to_bytes()
 }
 
 fn mask_of(capabilities: &Capabilities) -> CapabilityMask {
@@ -258,6 +277,7 @@ fn start_part(plan: &Plan, first: Option<First>, mask: SignalSet) -> Result<Star
         keep_all_but,
         block_fd: plan.block_fd,
         sync_fd: plan.sync_fd,
+        lease: None,
         lock_files,
         umask: umask.as_raw_mode(),
         mask,

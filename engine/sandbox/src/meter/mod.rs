@@ -17,7 +17,8 @@ use crate::watch::{Cause, Ended};
 #[derive(Debug)]
 pub struct CpuClock<'a> {
     group: Option<&'a Group>,
-    init: Pid,
+    /// Only looked at where no group counts.
+    init: Option<Pid>,
     /// What the tree had used when the command started.
     base: Duration,
     highest: Duration,
@@ -26,8 +27,10 @@ pub struct CpuClock<'a> {
 impl<'a> CpuClock<'a> {
     /// For the tree below `init`, in `group` where there is one that counts.
     #[must_use]
-    pub fn new(group: Option<&'a Group>, init: Pid) -> Self {
-        CpuClock { group: group.filter(|g| g.cpu_usec().is_ok()), init, base: Duration::ZERO, highest: Duration::ZERO }
+    pub fn new(group: Option<&'a Group>, init: impl FnOnce() -> Option<Pid>) -> Self {
+        let group = group.filter(|g| g.cpu_usec().is_ok());
+        let init = if group.is_some() { None } else { init() };
+        CpuClock { group, init, base: Duration::ZERO, highest: Duration::ZERO }
     }
 
     /// Counts from now on.
@@ -39,7 +42,7 @@ impl<'a> CpuClock<'a> {
 
     fn total(&self) -> Duration {
         let read = self.group.and_then(|group| group.cpu_usec().ok());
-        read.map_or_else(|| tree::cpu_time(self.init), Duration::from_micros)
+        read.map_or_else(|| self.init.map_or(Duration::ZERO, tree::cpu_time), Duration::from_micros)
     }
 
     /// Used so far. Never goes back.

@@ -238,7 +238,7 @@ impl Watch<'_> {
 
     fn take_reply(&mut self, state: &mut State) -> Result<()> {
         let mut bytes = [0u8; message::REPLY];
-        let mut descriptors: [Option<OwnedFd>; 4] = [const { None }; 4];
+        let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
         let length = match crate::init::receive(self.replies, &mut bytes, &mut descriptors) {
             Ok(length) => length,
             Err(Errno::INTR | Errno::AGAIN) => return Ok(()),
@@ -266,7 +266,7 @@ impl Watch<'_> {
                     relay.connect(master);
                 }
             }
-            Some(Reply::Ready | Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Born { .. }) => {}
+            Some(Reply::Ready | Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Born) => {}
             None => self.init_lost(state)?,
         }
         Ok(())

@@ -1,0 +1,315 @@
+//! One command in a sandbox of its own: the interface of [`std::process::Command`], with a policy and a report.
+
+mod run;
+mod wiring;
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use enclos_spec::{Policy, Report};
+
+use crate::error::{Error, Failure, Result, Stage};
+use crate::exec_request::Words;
+use crate::forkserver::Template;
+use crate::launch;
+use crate::plan::{Planned, Wants, plan};
+use crate::probe::Facts;
+use crate::sandbox::Inner;
+use run::Run;
+
+/// What a standard stream of the command is.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// The caller's own.
+    #[default]
+    Inherit,
+    /// `/dev/null`.
+    Null,
+    /// A pipe to the caller: [`Child::stdin`], [`Child::stdout`], [`Child::stderr`]; kept in memory by [`Command::output`].
+    Piped,
+    /// This descriptor.
+    Fd(OwnedFd),
+}
+
+/// A command to run confined. Built like [`std::process::Command`].
+///
+/// ```
+/// # fn main() -> Result<(), enclos_sandbox::Error> {
+/// use enclos_sandbox::Command;
+/// use enclos_sandbox::spec::{Policy, Verdict};
+///
+/// let policy = Policy::from_toml("wall = \"10s\"\nprocesses = 64")?;
+/// let output = Command::new("sh").args(["-c", "echo $USER; exit 3"]).policy(&policy).output()?;
+/// assert_eq!(output.stdout, b"enclos\n");
+/// assert_eq!(output.status.code(), Some(3));
+/// assert_eq!(output.report.verdict, Verdict::RuntimeError);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Command {
+    words: Words,
+    home: Home,
+    stdio: [Stdio; 3],
+    terminal: bool,
+    measure: bool,
+    forward_signals: bool,
+}
+
+/// Where a command runs.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// In a sandbox of its own, by this policy.
+    Own(Box<Policy>),
+    /// In a sandbox that lives.
+    Shared(Arc<Inner>),
+    /// In a fresh sandbox of a template.
+    Template(Template),
+}
+
+/// How a command ended, and the report about it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// As [`std::process::Child::wait`] gives it.
+    pub status: ExitStatus,
+    /// The report.
+    pub report: Report,
+}
+
+/// [`Outcome`] with everything that was written.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// As [`std::process::Child::wait`] gives it.
+    pub status: ExitStatus,
+    /// Exact bytes.
+    pub stdout: Vec<u8>,
+    /// Exact bytes.
+    pub stderr: Vec<u8>,
+    /// The report.
+    pub report: Report,
+}
+
+impl Command {
+    /// A command by name (looked up in `PATH` inside the sandbox) or path (inside).
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self::at_home(program.as_ref(), Home::Own(Box::default()))
+    }
+
+    pub(crate) fn at_home(program: &OsStr, home: Home) -> Self {
+        Command {
+            words: Words::new(program),
+            home,
+            stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
+            terminal: false,
+            measure: true,
+            forward_signals: false,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.words.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = A>) -> &mut Self {
+        self.words.arguments.extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable, over the policy's.
+    pub fn env(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.words.environment.push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Directory (inside) to start in, over the policy's.
+    pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.words.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Runs it in a sandbox of its own, confined by this policy. Without it: [`Policy::default`].
+    pub fn policy(&mut self, policy: &Policy) -> &mut Self {
+        self.home = Home::Own(Box::new(policy.clone()));
+        self
+    }
+
+    /// Standard input; default: inherited.
+    pub fn stdin(&mut self, stdio: Stdio) -> &mut Self {
+        self.stdio[0] = stdio;
+        self
+    }
+
+    /// Standard output; default: inherited.
+    pub fn stdout(&mut self, stdio: Stdio) -> &mut Self {
+        self.stdio[1] = stdio;
+        self
+    }
+
+    /// Standard error; default: inherited.
+    pub fn stderr(&mut self, stdio: Stdio) -> &mut Self {
+        self.stdio[2] = stdio;
+        self
+    }
+
+    /// A private terminal stands in for each standard stream that is inherited and a terminal, or for all of them when none is.
+    pub fn tty(&mut self, terminal: bool) -> &mut Self {
+        self.terminal = terminal;
+        self
+    }
+
+    /// Reads every meter for the report, also those that no limit needs (default). Off saves a control group.
+    pub fn measure(&mut self, measure: bool) -> &mut Self {
+        self.measure = measure;
+        self
+    }
+
+    /// Passes signals of this process on to the command, and stops when it is stopped. For a program that does nothing else; it must have one thread.
+    pub fn forward_signals(&mut self, forward: bool) -> &mut Self {
+        self.forward_signals = forward;
+        self
+    }
+
+    /// What would be done.
+    ///
+    /// # Errors
+    /// A policy that makes no sense, or that this host cannot enforce.
+    pub fn explain(&self) -> Result<Planned> {
+        match &self.home {
+            Home::Own(policy) => plan(policy, &Facts::probe()?, self.wants()),
+            Home::Shared(_) | Home::Template(_) => {
+                Err(Error::Unenforceable { field: "explain", missing: "a command of a living sandbox has no plan of its own".to_owned() })
+            }
+        }
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { terminal: self.terminal, measure: self.measure, die_with_thread: self.forward_signals }
+    }
+
+    /// Runs it and waits. Streams are inherited unless set.
+    ///
+    /// # Errors
+    /// When Enclos fails; a failing command is no error.
+    pub fn status(&mut self) -> Result<Outcome> {
+        let run = Run::start(self)?;
+        run.finish().map(|(outcome, _)| outcome)
+    }
+
+    /// Runs it, waits, and gives what it wrote. Streams that were not set: input empty, output kept.
+    ///
+    /// # Errors
+    /// As for [`Command::status`].
+    pub fn output(&mut self) -> Result<Output> {
+        for (index, stdio) in self.stdio.iter_mut().enumerate() {
+            if matches!(stdio, Stdio::Inherit) {
+                *stdio = if index == 0 { Stdio::Null } else { Stdio::Piped };
+            }
+        }
+        let mut run = Run::start(self)?;
+        run.keep_output();
+        let (outcome, [stdout, stderr]) = run.finish()?;
+        Ok(Output { status: outcome.status, stdout, stderr, report: outcome.report })
+    }
+
+    /// Starts it. A thread of its own watches it, so that limits hold whether or not anybody waits.
+    ///
+    /// # Errors
+    /// As for [`Command::status`]; a command that is not found is told by [`Child::wait`].
+    pub fn spawn(&mut self) -> Result<Child> {
+        let mut run = Run::start(self)?;
+        let [stdin, stdout, stderr] = run.take_pipes()?;
+        let killer = run.control().try_clone_to_owned().map_err(|e| Failure::new(Stage::Prepare, launch::idmap::errno_of(&e)))?;
+        let (pid, id) = (run.pid(), run.id());
+        let thread = std::thread::Builder::new()
+            .name("enclos-watch".to_owned())
+            .spawn(move || run.finish().map(|(outcome, _)| outcome))
+            .map_err(|e| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "watching thread"))?;
+        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), pid, id, outcome: None })
+    }
+}
+
+/// A running command. Dropping it kills it.
+#[derive(Debug)]
+pub struct Child {
+    /// Write end of its standard input, when piped.
+    pub stdin: Option<std::fs::File>,
+    /// Read end of its standard output, when piped.
+    pub stdout: Option<std::fs::File>,
+    /// Read end of its standard error, when piped.
+    pub stderr: Option<std::fs::File>,
+    control: OwnedFd,
+    thread: Option<std::thread::JoinHandle<Result<Outcome>>>,
+    pid: i32,
+    /// The command's name in its sandbox.
+    id: u32,
+    outcome: Option<Outcome>,
+}
+
+impl Child {
+    /// Host pid of the sandbox's init.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.unsigned_abs()
+    }
+
+    /// Sends a signal to the command.
+    ///
+    /// # Errors
+    /// When the sandbox is gone.
+    pub fn signal(&self, number: i32) -> Result<()> {
+        let bytes = crate::init::message::signal(self.id, number, crate::init::message::Target::Process);
+        rustix::net::send(&self.control, &bytes, rustix::net::SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(|e| Failure::new(Stage::Control, e).into())
+    }
+
+    /// Kills the command's process group; a sandbox of its own ends with the command, and everything in it.
+    ///
+    /// # Errors
+    /// When the sandbox is gone already.
+    pub fn kill(&self) -> Result<()> {
+        let kill = rustix::process::Signal::KILL.as_raw();
+        let bytes = crate::init::message::signal(self.id, kill, crate::init::message::Target::Group);
+        rustix::net::send(&self.control, &bytes, rustix::net::SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(|e| Failure::new(Stage::Control, e).into())
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Closes its input and waits.
+    ///
+    /// # Errors
+    /// As for [`Command::status`].
+    pub fn wait(&mut self) -> Result<Outcome> {
+        self.stdin = None;
+        if let Some(outcome) = &self.outcome {
+            return Ok(outcome.clone());
+        }
+        let Some(thread) = self.thread.take() else { return Err(Error::InitLost("waited for twice".to_owned())) };
+        let outcome = thread.join().unwrap_or_else(|_| Err(Error::InitLost("the watching thread failed".to_owned())))?;
+        self.outcome = Some(outcome.clone());
+        Ok(outcome)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = self.kill();
+            // The watch must not wait for a reader that is being dropped.
+            (self.stdin, self.stdout, self.stderr) = (None, None, None);
+            let _ = thread.join();
+        }
+    }
+}

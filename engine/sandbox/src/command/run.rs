@@ -1,0 +1,327 @@
+//! One run: everything that lives from the start of a command to its report.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use enclos_cgroup::{Group, Name};
+use enclos_spec::Policy;
+use enclos_sys::signal::{self, SignalSet, set_mask};
+
+use super::wiring::{Wiring, pipe, wire};
+use super::{Command, Home, Outcome};
+use crate::error::{Error, Failure, Result, Stage};
+use crate::exec_request::{make_layers, request};
+use crate::forkserver::Born;
+use crate::init::message::{ExecRequest, flag};
+use crate::launch::{self, Launch, Started};
+use crate::meter::{CpuClock, Evidence};
+use crate::plan::{Planned, plan};
+use crate::probe::Facts;
+use crate::sandbox::{Inner, Route};
+use crate::watch::relay::Relay;
+use crate::watch::stream::{Sink, Stream};
+use crate::watch::{self, Ended, FORWARDED, Watch};
+
+/// Where the command runs, with the reins of that sandbox.
+enum Place {
+    /// In one of its own.
+    Own(Box<Own>),
+    /// In one that lives on.
+    Shared(Arc<Inner>, Route),
+    /// In a fresh one of a template.
+    Born(Box<Born>),
+}
+
+struct Own {
+    facts: Facts,
+    planned: Planned,
+    group: Option<Group>,
+    started: Started,
+}
+
+pub(super) struct Run {
+    place: Place,
+    streams: Vec<Stream>,
+    /// Our ends of pipes that nobody has taken: [input, output, error].
+    pipes: [Option<OwnedFd>; 3],
+    relay: Option<Relay>,
+    signals: Option<OwnedFd>,
+    mask: Option<SignalSet>,
+    name: String,
+}
+
+impl Place {
+    fn planned(&self) -> &Planned {
+        match self {
+            Place::Own(own) => &own.planned,
+            Place::Shared(inner, _) => &inner.planned,
+            Place::Born(born) => &born.planned,
+        }
+    }
+    fn facts(&self) -> &Facts {
+        match self {
+            Place::Own(own) => &own.facts,
+            Place::Shared(inner, _) => &inner.facts,
+            Place::Born(born) => &born.facts,
+        }
+    }
+    fn group(&self) -> Option<&Group> {
+        match self {
+            Place::Own(own) => own.group.as_ref(),
+            Place::Shared(inner, _) => inner.group.as_ref(),
+            Place::Born(born) => born.group.as_ref(),
+        }
+    }
+    fn control(&self) -> BorrowedFd<'_> {
+        match self {
+            Place::Own(own) => own.started.control.as_fd(),
+            Place::Shared(inner, _) => inner.started.control.as_fd(),
+            Place::Born(born) => born.control.as_fd(),
+        }
+    }
+    fn replies(&self) -> BorrowedFd<'_> {
+        match self {
+            Place::Shared(_, route) => route.replies.as_fd(),
+            Place::Own(_) | Place::Born(_) => self.control(),
+        }
+    }
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        match self {
+            Place::Own(own) => own.started.pidfd.as_fd(),
+            Place::Shared(inner, _) => inner.started.pidfd.as_fd(),
+            Place::Born(born) => born.pidfd.as_fd(),
+        }
+    }
+    fn pid(&self) -> Option<rustix::process::Pid> {
+        match self {
+            Place::Own(own) => Some(own.started.pid),
+            Place::Shared(inner, _) => Some(inner.started.pid),
+            Place::Born(born) => born.pid(),
+        }
+    }
+}
+
+impl Run {
+    pub fn start(command: &mut Command) -> Result<Run> {
+        match &command.home {
+            Home::Own(policy) => {
+                let policy = policy.clone();
+                Self::start_own(command, &policy)
+            }
+            Home::Shared(inner) => {
+                let inner = Arc::clone(inner);
+                let wiring = wire(command, &inner.planned.limits)?;
+                let request = encode(command, &inner.planned, &wiring, 0)?;
+                let route = inner.execute(&request, &given(&wiring)?)?;
+                Ok(Self::with(command, Place::Shared(inner, route), wiring, None))
+            }
+            Home::Template(template) => {
+                let born = template.take()?;
+                let wiring = wire(command, &born.planned.limits)?;
+                let request = encode(command, &born.planned, &wiring, flag::LAST)?;
+                born.execute(&request, &given(&wiring)?)?;
+                Ok(Self::with(command, Place::Born(Box::new(born)), wiring, None))
+            }
+        }
+    }
+
+    fn start_own(command: &mut Command, policy: &Policy) -> Result<Run> {
+        let facts = Facts::probe()?;
+        let planned = plan(policy, &facts, command.wants())?;
+        let group = match &planned.limits.group {
+            None => None,
+            Some(limits) => {
+                let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, launch::idmap::errno_of(&e)))?;
+                Some(facts.cgroups.create(&name, limits)?)
+            }
+        };
+        let wiring = wire(command, &planned.limits)?;
+        let request = encode(command, &planned, &wiring, flag::LAST)?;
+        let signals = if command.forward_signals {
+            Some(signal::descriptor(FORWARDED).map_err(|e| Failure::about(Stage::Prepare, e, "signals"))?)
+        } else {
+            None
+        };
+        make_layers(policy)?;
+        let launch =
+            Launch { group: group.as_ref(), first: Some((&request, wiring.child)), lease: planned.lease.as_ref().map(|lease| &lease.file) };
+        let started = launch::start(&planned.plan, &launch)?;
+        let run = Self::with(command, Place::Own(Box::new(Own { facts, planned, group, started })), wiring, signals);
+        if let Place::Own(own) = &run.place {
+            own.started.release(&own.planned.plan)?;
+        }
+        Ok(run)
+    }
+
+    fn with(command: &Command, place: Place, wiring: Wiring, signals: Option<OwnedFd>) -> Run {
+        // The command started with the mask we had; from here on these signals wait for us to read them.
+        let mask = signals.as_ref().map(|_| {
+            let old = set_mask(FORWARDED);
+            set_mask(FORWARDED.and(old));
+            old
+        });
+        let name = command.words.arguments[0].to_string_lossy().into_owned();
+        // The command's ends of the pipes close here, with `wiring.owned`.
+        Run { place, streams: wiring.streams, pipes: wiring.pipes, relay: wiring.relay, signals, mask, name }
+    }
+
+    /// Where requests to init go.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.place.control()
+    }
+
+    /// Host pid of init.
+    pub fn pid(&self) -> i32 {
+        self.place.pid().map_or(0, |pid| pid.as_raw_nonzero().get())
+    }
+
+    /// The command's name in its sandbox.
+    pub fn id(&self) -> u32 {
+        match &self.place {
+            Place::Shared(_, route) => route.id,
+            Place::Own(_) | Place::Born(_) => launch::FIRST_ID,
+        }
+    }
+
+    /// Piped output goes to memory.
+    pub fn keep_output(&mut self) {
+        let cap = self.place.planned().limits.output;
+        for number in [1u8, 2] {
+            if let Some(source) = self.pipes[usize::from(number)].take() {
+                self.streams.push(Stream::new(number, source, Sink::Buffer(Vec::new()), cap));
+            }
+        }
+    }
+
+    /// Piped streams go to the caller, through the watch where a limit needs to see them.
+    pub fn take_pipes(&mut self) -> Result<[Option<std::fs::File>; 3]> {
+        let limits = &self.place.planned().limits;
+        let (seen, cap) = (limits.output.is_some() || limits.idle.is_some(), limits.output);
+        let mut files = [self.pipes[0].take().map(std::fs::File::from), None, None];
+        for number in [1u8, 2] {
+            let Some(source) = self.pipes[usize::from(number)].take() else { continue };
+            files[usize::from(number)] = Some(if seen {
+                let (reader, writer) = pipe()?;
+                self.streams.push(Stream::new(number, source, Sink::Descriptor(writer), cap));
+                reader.into()
+            } else {
+                source.into()
+            });
+        }
+        Ok(files)
+    }
+
+    pub fn finish(mut self) -> Result<(Outcome, [Vec<u8>; 2])> {
+        let ended = self.watch();
+        self.relay = None;
+        let reaped = match &self.place {
+            Place::Own(own) => watch::reap(&own.started.pidfd),
+            Place::Shared(..) | Place::Born(_) => None,
+        };
+        if let Some(mask) = self.mask.take() {
+            set_mask(mask);
+        }
+        let mut ended = ended.map_err(|error| self.name_command(error))?;
+        if ended.cpu_us.is_none() {
+            ended.cpu_us = reaped.map(|r| r.cpu_us);
+        }
+        let mut output = [None, None];
+        let mut kept = [Vec::new(), Vec::new()];
+        for stream in self.streams.drain(..) {
+            let index = usize::from(stream.number()) - 1;
+            output[index] = Some(stream.bytes());
+            kept[index] = stream.into_buffer();
+        }
+        let group = self.place.group();
+        let report = Evidence {
+            planned: self.place.planned(),
+            ended: &ended,
+            usage: group.and_then(|group| group.usage().ok()),
+            output,
+            group,
+            landlock_abi: self.place.facts().landlock_abi,
+        }
+        .report();
+        if let Place::Own(own) = &mut self.place
+            && let Some(mut group) = own.group.take()
+        {
+            group.remove()?;
+        }
+        // A command killed together with its init was killed by SIGKILL.
+        let status = match ended.status.unwrap_or(-9) {
+            code @ 0.. => ExitStatus::from_raw((code & 0xff) << 8),
+            signal => ExitStatus::from_raw(-signal),
+        };
+        Ok((Outcome { status, report }, kept))
+    }
+
+    fn watch(&mut self) -> Result<Ended> {
+        let place = &self.place;
+        let cpus = place.planned().plan.cpus.len();
+        let shared = matches!(place, Place::Shared(..));
+        let clock = CpuClock::new(place.group(), || place.pid());
+        let mut watch = Watch {
+            plan: &place.planned().plan,
+            limits: &place.planned().limits,
+            replies: place.replies(),
+            requests: place.control(),
+            pidfd: place.pidfd(),
+            id: self.id(),
+            last: !shared,
+            clock: if shared { clock.from_now() } else { clock },
+            group: place.group(),
+            cpus: if cpus == 0 { place.facts().cpus } else { cpus },
+            streams: std::mem::take(&mut self.streams),
+            relay: self.relay.take(),
+            signals: self.signals.take(),
+        };
+        let ended = watch.run();
+        let (streams, relay) = (watch.streams, watch.relay);
+        if ended.is_err()
+            && let Place::Own(own) = place
+        {
+            launch::end(&own.started.control, &own.started.pidfd);
+        }
+        self.streams = streams;
+        self.relay = relay;
+        ended
+    }
+
+    /// Faults around the execution are about the command's name or directory.
+    fn name_command(&self, error: Error) -> Error {
+        match error {
+            Error::Step(mut failure) if failure.subject.is_none() => {
+                failure.subject = match failure.stage {
+                    Stage::Execute => Some(self.name.clone()),
+                    Stage::Workdir => self.place.planned().directories.first().map(|d| d.display().to_string()),
+                    _ => None,
+                };
+                Error::Step(failure)
+            }
+            other => other,
+        }
+    }
+}
+
+/// The request, with what the wiring asks for.
+fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> Result<ExecRequest> {
+    let mut request = request(&command.words, &planned.environment, &planned.directories)?;
+    request.flags |= flags | wiring.flags;
+    if wiring.flags & flag::TTY != 0 {
+        request.flags |= flag::ANNOUNCE;
+        request.window = wiring.relay.as_ref().map_or((0, 0), Relay::window);
+    }
+    Ok(request)
+}
+
+/// The command's ends of its streams, to be sent along with a request.
+fn given(wiring: &Wiring) -> Result<Vec<BorrowedFd<'static>>> {
+    wiring
+        .child
+        .iter()
+        .flatten()
+        .map(|number| enclos_sys::fd::borrow(*number).map_err(|e| Failure::new(Stage::Streams, e).into()))
+        .collect()
+}

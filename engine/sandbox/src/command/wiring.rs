@@ -1,0 +1,126 @@
+//! What each standard stream of a command is: inherited, a pipe, a file, our relay, or the private terminal.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::{Command, Home, Stdio};
+use crate::error::{Failure, Result, Stage};
+use crate::init::message::flag;
+use crate::plan::Resolved;
+use crate::watch::relay::{Relay, is_terminal};
+use crate::watch::stream::{Sink, Stream};
+
+/// The command's side and ours of the three standard streams.
+#[derive(Debug, Default)]
+pub(super) struct Wiring {
+    /// Kept open until the command has its copies.
+    pub owned: Vec<OwnedFd>,
+    /// The command's descriptors; `None`: the terminal.
+    pub child: [Option<RawFd>; 3],
+    pub pipes: [Option<OwnedFd>; 3],
+    pub streams: Vec<Stream>,
+    pub relay: Option<Relay>,
+    pub flags: u8,
+}
+
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::about(Stage::Prepare, e, "pipe").into())
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, mode)
+        .map_err(|e| Failure::about(Stage::Streams, e, path.display().to_string()).into())
+}
+
+/// Decides what each stream of the command is.
+pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
+    let mut wiring = Wiring::default();
+    let files = match &command.home {
+        Home::Own(policy) => [policy.stdin.clone(), policy.stdout.clone(), policy.stderr.clone()],
+        Home::Shared(_) | Home::Template(_) => [None, None, None],
+    };
+    for (stdio, (file, flags)) in command.stdio.iter_mut().zip(files.into_iter().zip([
+        OFlags::RDONLY,
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
+    ])) {
+        if let Some(path) = file {
+            *stdio = Stdio::Fd(open(&path, flags)?);
+        }
+    }
+    let on_terminal = terminal_streams(command);
+    for (number, stdio) in command.stdio.iter_mut().enumerate() {
+        if on_terminal[number] {
+            wiring.flags |= [flag::TTY_STDIN, flag::TTY_STDOUT, flag::TTY_STDERR][number];
+        } else {
+            wire_one(number, std::mem::take(stdio), limits, &mut wiring)?;
+        }
+    }
+    if wiring.flags & flag::TTY != 0 {
+        let copy = |number: RawFd| -> Result<OwnedFd> {
+            let fd = enclos_sys::fd::borrow(number).map_err(|e| Failure::about(Stage::Terminal, e, "standard stream"))?;
+            rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Terminal, e).into())
+        };
+        let input = if on_terminal[0] { Some(copy(0)?) } else { None };
+        let output = if on_terminal[1] {
+            1
+        } else if on_terminal[2] {
+            2
+        } else {
+            0
+        };
+        wiring.relay = Some(Relay::new(input, copy(output)?));
+    }
+    Ok(wiring)
+}
+
+/// Which streams the private terminal serves.
+fn terminal_streams(command: &Command) -> [bool; 3] {
+    if !command.terminal {
+        return [false; 3];
+    }
+    let inherited = [0, 1, 2].map(|n| matches!(command.stdio[n], Stdio::Inherit));
+    let terminals = [0, 1, 2].map(|n| inherited[n] && enclos_sys::fd::borrow(n as RawFd).is_ok_and(is_terminal));
+    if terminals.contains(&true) { terminals } else { inherited }
+}
+
+fn wire_one(number: usize, stdio: Stdio, limits: &Resolved, wiring: &mut Wiring) -> Result<()> {
+    let seen = number > 0 && (limits.output.is_some() || limits.idle.is_some());
+    let keep = |wiring: &mut Wiring, fd: OwnedFd| {
+        wiring.child[number] = Some(fd.as_raw_fd());
+        wiring.owned.push(fd);
+    };
+    // What the watch must see passes through a pipe of ours.
+    let through_us = |wiring: &mut Wiring, sink: OwnedFd| -> Result<()> {
+        let (reader, writer) = pipe()?;
+        wiring.streams.push(Stream::new(number as u8, reader, Sink::Descriptor(sink), limits.output));
+        wiring.child[number] = Some(writer.as_raw_fd());
+        wiring.owned.push(writer);
+        Ok(())
+    };
+    match stdio {
+        Stdio::Inherit => match enclos_sys::fd::borrow(number as RawFd) {
+            // A caller without this stream gives the command an empty one.
+            Err(_) => keep(wiring, open(Path::new("/dev/null"), OFlags::RDWR)?),
+            Ok(fd) if seen => {
+                let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Streams, e))?;
+                through_us(wiring, copy)?;
+            }
+            Ok(_) => wiring.child[number] = Some(number as RawFd),
+        },
+        Stdio::Null => keep(wiring, open(Path::new("/dev/null"), if number == 0 { OFlags::RDONLY } else { OFlags::WRONLY })?),
+        Stdio::Fd(fd) if seen => through_us(wiring, fd)?,
+        Stdio::Fd(fd) => keep(wiring, fd),
+        Stdio::Piped => {
+            let (reader, writer) = pipe()?;
+            let (ours, theirs) = if number == 0 { (writer, reader) } else { (reader, writer) };
+            wiring.pipes[number] = Some(ours);
+            keep(wiring, theirs);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! The caller's side: starting a launcher, making templates, taking sandboxes.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::Child;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use enclos_cgroup::{Group, Name};
+use enclos_spec::Policy;
+use enclos_spec::plan::FilterSource;
+use enclos_sys::Errno;
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, openat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+
+use super::server::SlotRequest;
+use crate::command::{Command, Home};
+use crate::error::{Error, Failure, Result, Stage};
+use crate::init::message::{ExecRequest, Reply};
+use crate::init::{MAX_DESCRIPTORS, receive};
+use crate::launch::idmap::errno_of;
+use crate::launch::{FIRST_ID, failure_of};
+use crate::plan::{Planned, Wants, plan};
+use crate::probe::Facts;
+use crate::sandbox::{send, send_exec};
+use crate::watch::next_reply;
+
+/// The launcher process. Start it before threads and before secrets are in memory; everything made from it dies with it.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    inner: Arc<Mutex<Process>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    socket: Option<OwnedFd>,
+    child: Child,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its socket closed, the launcher ends, and its slots with it.
+        self.socket = None;
+        let _ = self.child.wait();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Launcher {
+    /// Starts `program launch` (the `enclos` binary), its end of the socket as standard input.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: impl AsRef<Path>) -> Result<Launcher> {
+        let program = program.as_ref();
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|e| Failure::about(Stage::Prepare, e, "launcher socket"))?;
+        let child = std::process::Command::new(program)
+            .arg("launch")
+            .env_clear()
+            .stdin(theirs)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), program.display().to_string()))?;
+        Ok(Launcher { inner: Arc::new(Mutex::new(Process { socket: Some(socket), child })) })
+    }
+
+    /// Host pid of the launcher.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        lock(&self.inner).child.id()
+    }
+
+    /// Prepares a template: everything of this policy that sandboxes can share is done once.
+    ///
+    /// # Errors
+    /// A policy that makes no sense, cannot be enforced here, or cannot be held by a template.
+    pub fn template(&self, policy: &Policy) -> Result<Template> {
+        let (retire, retired) = channel();
+        let inner = Arc::new(TemplateInner {
+            launcher: self.clone(),
+            facts: Arc::new(Facts::probe()?),
+            policy: policy.clone(),
+            free: Mutex::new(Vec::new()),
+            parked: Mutex::new(Vec::new()),
+            retire,
+        });
+        let weak = Arc::downgrade(&inner);
+        std::thread::Builder::new()
+            .name("enclos-retire".to_owned())
+            .spawn(move || super::pool::retire(&retired, &weak))
+            .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), "retiring thread"))?;
+        // The first slot now, so that a template that cannot be is refused here.
+        let slot = inner.make_slot()?;
+        lock(&inner.free).push(slot);
+        Ok(Template { inner })
+    }
+
+    /// Asks for one slot; gives its socket.
+    fn slot(&self, request: &SlotRequest) -> Result<OwnedFd> {
+        let failed = |e: Errno| Failure::about(Stage::Control, e, "launcher");
+        let text = serde_json::to_vec(request).map_err(|e| Failure::about(Stage::Control, Errno::INVAL, e.to_string()))?;
+        let file = memfd_create(c"enclos-template", MemfdFlags::CLOEXEC).map_err(failed)?;
+        let mut rest = &text[..];
+        while !rest.is_empty() {
+            let written = rustix::io::write(&file, rest).map_err(failed)?;
+            rest = &rest[written..];
+        }
+        let process = lock(&self.inner);
+        let socket = process.socket.as_ref().ok_or_else(|| failed(Errno::PIPE))?;
+        send(socket, b"slot", &[file.as_fd()]).map_err(failed)?;
+        let mut answer = [0u8; 1024];
+        let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
+        let length = receive(socket.as_fd(), &mut answer, &mut descriptors).map_err(failed)?;
+        match descriptors.into_iter().flatten().next() {
+            Some(slot) => Ok(slot),
+            None if length == 0 => Err(failed(Errno::PIPE).into()),
+            None => Err(Error::InitLost(String::from_utf8_lossy(&answer[..length]).into_owned())),
+        }
+    }
+}
+
+/// A prepared policy from which sandboxes are made quickly.
+#[derive(Clone, Debug)]
+pub struct Template {
+    pub(super) inner: Arc<TemplateInner>,
+}
+
+#[derive(Debug)]
+pub(super) struct TemplateInner {
+    launcher: Launcher,
+    facts: Arc<Facts>,
+    policy: Policy,
+    free: Mutex<Vec<Slot>>,
+    pub(super) parked: Mutex<Vec<Born>>,
+    retire: Sender<Retired>,
+}
+
+/// One slot of a template.
+#[derive(Debug)]
+pub struct Slot {
+    socket: OwnedFd,
+    planned: Arc<Planned>,
+}
+
+/// What is left of a sandbox when its command is done: to be waited for and removed off the request's path.
+#[derive(Debug)]
+pub struct Retired {
+    pub(super) slot: Slot,
+    pub(super) pidfd: OwnedFd,
+    pub(super) group: Option<Group>,
+}
+
+/// A sandbox of a template, its first command's process parked.
+#[derive(Debug)]
+pub struct Born {
+    /// What was planned for its slot.
+    pub planned: Arc<Planned>,
+    /// The host's facts.
+    pub facts: Arc<Facts>,
+    /// Its control group.
+    pub group: Option<Group>,
+    /// Requests and replies.
+    pub control: OwnedFd,
+    /// The parked command's request goes here.
+    park: OwnedFd,
+    /// Init.
+    pub pidfd: OwnedFd,
+    /// Init has said that the command is parked.
+    ready: bool,
+    slot: Option<Slot>,
+    template: std::sync::Weak<TemplateInner>,
+}
+
+impl Template {
+    /// A command in a sandbox of this template, made for it alone.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        Command::at_home(program.as_ref(), Home::Template(self.clone()))
+    }
+
+    /// A parked sandbox if there is one, else one made now.
+    pub(crate) fn take(&self) -> Result<Born> {
+        let parked = lock(&self.inner.parked).pop();
+        match parked {
+            Some(born) => Ok(born),
+            None => TemplateInner::spawn(&self.inner),
+        }
+    }
+
+    /// Makes `count` sandboxes ahead of demand, in addition to those that are parked.
+    ///
+    /// # Errors
+    /// As for running a command.
+    pub fn park(&self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let mut born = TemplateInner::spawn(&self.inner)?;
+            born.wait_ready()?;
+            lock(&self.inner.parked).push(born);
+        }
+        Ok(())
+    }
+
+    /// How many sandboxes are parked.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        lock(&self.inner.parked).len()
+    }
+}
+
+impl TemplateInner {
+    fn make_slot(&self) -> Result<Slot> {
+        let planned = plan(&self.policy, &self.facts, Wants { terminal: false, measure: true, die_with_thread: false })?;
+        if planned.plan.seccomp.iter().any(|f| matches!(f, FilterSource::Program(_))) && planned.plan.seccomp.len() > 1 {
+            return Err(Error::Unenforceable { field: "seccomp", missing: "a template holds one filter".to_owned() });
+        }
+        let groups = match &planned.limits.group {
+            None => 0,
+            // Every hierarchy the group is in gives one descriptor; a throw-away group tells how many.
+            Some(_) => self.group(&planned)?.as_ref().map_or(Ok(0), |group| procs(group).map(|p| p.len()))?,
+        };
+        let request = SlotRequest { plan: planned.plan.clone(), groups };
+        let socket = self.launcher.slot(&request)?;
+        match next_reply(&socket) {
+            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned) }),
+            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&planned.plan, stage, op, errno).into()),
+            Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
+            Err(errno) => Err(Error::InitLost(errno.to_string())),
+        }
+    }
+
+    fn group(&self, planned: &Planned) -> Result<Option<Group>> {
+        let Some(limits) = &planned.limits.group else { return Ok(None) };
+        let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, errno_of(&e)))?;
+        Ok(Some(self.facts.cgroups.create(&name, limits)?))
+    }
+
+    /// Makes a sandbox in a free slot, or in a new one.
+    pub(super) fn spawn(self: &Arc<Self>) -> Result<Born> {
+        let free = lock(&self.free).pop();
+        let slot = match free {
+            Some(slot) => slot,
+            None => self.make_slot()?,
+        };
+        let prepare = |e: Errno| Failure::about(Stage::Prepare, e, "sandbox sockets");
+        let pair = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(prepare);
+        let (control, control_theirs) = pair()?;
+        let (park, park_theirs) = pair()?;
+        let mut group = self.group(&slot.planned)?;
+        let procs = group.as_ref().map_or(Ok(Vec::new()), procs)?;
+        let mut descriptors = vec![control_theirs.as_fd(), park_theirs.as_fd()];
+        descriptors.extend(procs.iter().map(AsFd::as_fd));
+        send(&slot.socket, b"sandbox", &descriptors).map_err(|e| Failure::about(Stage::Control, e, "slot"))?;
+        drop((control_theirs, park_theirs, procs));
+        if let Some(group) = &mut group {
+            group.close_v1_procs();
+        }
+        let (pidfd, ready) = await_birth(&control, &slot.planned)?;
+        Ok(Born {
+            planned: Arc::clone(&slot.planned),
+            facts: Arc::clone(&self.facts),
+            group,
+            control,
+            park,
+            pidfd,
+            ready,
+            slot: Some(slot),
+            template: Arc::downgrade(self),
+        })
+    }
+
+    /// A slot whose sandbox is gone serves again.
+    pub(super) fn give_back(&self, slot: Slot) {
+        lock(&self.free).push(slot);
+    }
+}
+
+/// Takes the reply that brings init's pidfd. The slot sends it, and init's own word that it is ready may come first: (pidfd, init is ready).
+fn await_birth(control: &OwnedFd, planned: &Planned) -> Result<(OwnedFd, bool)> {
+    let mut ready = false;
+    loop {
+        let mut bytes = [0u8; crate::init::message::REPLY];
+        let mut received: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
+        let length = receive(control.as_fd(), &mut bytes, &mut received).map_err(|e| Failure::new(Stage::Control, e))?;
+        match (Reply::decode(&bytes[..length]), received.into_iter().flatten().next()) {
+            (Some(Reply::Born), Some(pidfd)) => return Ok((pidfd, ready)),
+            (Some(Reply::Ready), _) => ready = true,
+            (Some(Reply::Failed { stage, op, errno }), _) => return Err(failure_of(&planned.plan, stage, op, errno).into()),
+            _ => return Err(Error::InitLost("the slot has ended".to_owned())),
+        }
+    }
+}
+
+/// One `cgroup.procs` for every hierarchy of a group.
+fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
+    let failed = |e: Errno| Failure::about(Stage::JoinCgroup, e, "cgroup.procs");
+    let mut out = Vec::new();
+    if let Some(directory) = group.v2_dir() {
+        out.push(openat(directory, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?);
+    }
+    for fd in group.v1_procs() {
+        out.push(fd.try_clone().map_err(|e| failed(errno_of(&e)))?);
+    }
+    Ok(out)
+}
+
+impl Born {
+    /// Waits until its command is parked.
+    pub(super) fn wait_ready(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.ready, true) {
+            return Ok(());
+        }
+        match next_reply(&self.control) {
+            Ok(Reply::Ready) => Ok(()),
+            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&self.planned.plan, stage, op, errno).into()),
+            Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
+            Err(errno) => Err(Error::InitLost(errno.to_string())),
+        }
+    }
+
+    /// Init's pid on the host, as its pidfd tells (`/proc/self/fdinfo`); `None` once it is gone.
+    pub fn pid(&self) -> Option<Pid> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd())).ok()?;
+        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+        Pid::from_raw(pid)
+    }
+
+    /// Runs its command.
+    pub(crate) fn execute(&self, request: &ExecRequest, streams: &[BorrowedFd<'_>]) -> Result<()> {
+        send_exec(&self.park, request, FIRST_ID, streams)
+    }
+}
+
+impl Drop for Born {
+    fn drop(&mut self) {
+        let (Some(slot), Ok(pidfd)) = (self.slot.take(), self.pidfd.try_clone()) else { return };
+        let _ = rustix::net::send(&self.control, &crate::init::message::END_REQUEST, rustix::net::SendFlags::NOSIGNAL);
+        let retired = Retired { slot, pidfd, group: self.group.take() };
+        if let Some(template) = self.template.upgrade() {
+            let _ = template.retire.send(retired);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Ahead of demand and behind it: sandboxes parked before they are asked for, and cleared away after they have answered.
+
+use std::sync::Weak;
+use std::sync::mpsc::Receiver;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::client::{Retired, Template, TemplateInner};
+use crate::command::Command;
+use crate::error::Result;
+
+/// Clears away what is left of sandboxes, off the request's path, until the template is gone.
+pub(super) fn retire(retired: &Receiver<Retired>, template: &Weak<TemplateInner>) {
+    while let Ok(Retired { slot, pidfd, group }) = retired.recv() {
+        // Init has been told to end, or has; with it everything in its pid namespace.
+        while let Err(enclos_sys::Errno::INTR) = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) {}
+        // Dropping a group removes it.
+        drop(group);
+        let Some(template) = template.upgrade() else { return };
+        template.give_back(slot);
+    }
+}
+
+/// A template with sandboxes parked ahead of demand: a command then costs a message and an execution.
+///
+/// Each sandbox serves one command and is destroyed. [`Pool::refill`] parks new ones; call it when there is time, e.g. after an answer was sent.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    template: Template,
+    depth: usize,
+}
+
+impl Pool {
+    /// Parks `depth` sandboxes of a template.
+    ///
+    /// # Errors
+    /// As for running a command.
+    pub fn new(template: Template, depth: usize) -> Result<Pool> {
+        let pool = Pool { template, depth };
+        pool.refill()?;
+        Ok(pool)
+    }
+
+    /// A command in a parked sandbox, or in one made for it when none is left.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.template.command(program)
+    }
+
+    /// Parks as many as are missing.
+    ///
+    /// # Errors
+    /// As for running a command.
+    pub fn refill(&self) -> Result<()> {
+        self.template.park(self.depth.saturating_sub(self.template.parked()))
+    }
+
+    /// How many are parked now.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.template.parked()
+    }
+}

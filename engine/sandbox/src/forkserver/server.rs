@@ -1,0 +1,84 @@
+//! The launcher process: reads template requests, clones slots.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use enclos_spec::plan::Plan;
+use enclos_sys::Errno;
+use enclos_sys::clone::clone3;
+use enclos_sys::signal::Blocked;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use serde::{Deserialize, Serialize};
+
+use super::slot::{self, SlotContext};
+use crate::error::{Failure, Result, Stage};
+use crate::init::receive;
+use crate::launch::{idmap, namespace_flags};
+use crate::sandbox::send;
+
+/// What the caller asks for; travels as JSON in a memory file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SlotRequest {
+    /// What each sandbox is.
+    pub plan: Plan,
+    /// How many `cgroup.procs` descriptors come with each sandbox.
+    pub groups: usize,
+}
+
+/// Answers requests on `socket` until the caller closes it. The process must have one thread and nothing to lose.
+///
+/// # Errors
+/// When the socket fails.
+pub fn serve(socket: &OwnedFd) -> Result<()> {
+    let mut slots: Vec<OwnedFd> = Vec::new();
+    let mut byte = [0u8; 8];
+    loop {
+        let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
+        match receive(socket.as_fd(), &mut byte, &mut descriptors) {
+            Ok(0) | Err(Errno::CONNRESET) => return Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(Failure::about(Stage::Control, errno, "launcher socket").into()),
+            Ok(_) => {}
+        }
+        let answer = descriptors[0]
+            .take()
+            .ok_or_else(|| Failure::about(Stage::Control, Errno::INVAL, "a request without its file").into())
+            .and_then(make_slot);
+        // A caller that is gone is noticed by the next receive.
+        let _ = match answer {
+            Ok((pidfd, theirs)) => {
+                slots.push(pidfd);
+                send(socket, b"ok", &[theirs.as_fd()])
+            }
+            Err(error) => send(socket, error.to_string().as_bytes(), &[]),
+        };
+        slots.retain(|pidfd| !matches!(enclos_sys::wait::wait_pidfd(pidfd, enclos_sys::wait::Wait::EndedAlready), Ok(Some(_))));
+    }
+}
+
+/// Clones one slot; gives its pidfd and the caller's end of its socket.
+fn make_slot(file: OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
+    let file = std::fs::File::from(file);
+    let malformed = |what: String| Failure::about(Stage::Control, Errno::INVAL, what);
+    let text = read_from_start(&file).map_err(|e| malformed(e.to_string()))?;
+    let request: SlotRequest = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+    let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(|e| Failure::about(Stage::Prepare, e, "slot socket"))?;
+    let plan = &request.plan;
+    let context = SlotContext::prepare(plan, request.groups, ours)?;
+    let cloned = {
+        let _blocked = Blocked::all();
+        clone3(slot::lasting(namespace_flags(plan)), None, slot::run, &context).map_err(|e| Failure::new(Stage::Clone, e))?
+    };
+    idmap::write_maps(cloned.pid, &plan.identity, rustix::process::geteuid().is_root())?;
+    let go = crate::init::message::RELEASE_REQUEST;
+    rustix::net::send(&theirs, &go, rustix::net::SendFlags::NOSIGNAL).map_err(|e| Failure::new(Stage::Control, e))?;
+    Ok((cloned.pidfd, theirs))
+}
+
+fn read_from_start(file: &std::fs::File) -> std::io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

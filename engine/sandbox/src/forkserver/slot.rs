@@ -1,0 +1,218 @@
+//! A slot: a process that has built the lasting part of a sandbox and clones sandboxes from it, one at a time. Child-safe once it runs.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use enclos_spec::plan::{FilterSource, Op, Plan, ProcCover, Source};
+use enclos_sys::child::exit;
+use enclos_sys::clone::{NamespaceFlags, clone3};
+use enclos_sys::wait::{Wait, wait_pid};
+use enclos_sys::{Errno, fd, seccomp};
+use rustix::process::Pid;
+
+use crate::child::{self, Context};
+use crate::error::{Failure, Result, Stage};
+use crate::init::message::Reply;
+use crate::init::{MAX_DESCRIPTORS, ParkedRoom, Room, receive};
+use crate::launch;
+
+/// What a slot starts with.
+pub struct SlotContext {
+    /// Builds the lasting part. Its control socket is the slot's own.
+    base: Context,
+    /// What each sandbox is. Its control socket, park socket and group descriptors are numbers that the slot fills anew each time.
+    sandbox: Context,
+    /// Those numbers.
+    numbers: Vec<RawFd>,
+    /// The wide filter.
+    filter: Option<Vec<u8>>,
+}
+
+/// Namespaces of the slot itself: what its sandboxes, one after another, share. Its pid namespace has no one else in it: the slot's end is theirs, by the
+/// kernel's own hand.
+pub fn lasting(all: NamespaceFlags) -> NamespaceFlags {
+    NamespaceFlags::USER
+        .and(NamespaceFlags::PID)
+        .and(NamespaceFlags::MOUNT)
+        .and(NamespaceFlags::IPC)
+        .and(NamespaceFlags::UTS)
+        .and_if(all.has(NamespaceFlags::NET), NamespaceFlags::NET)
+}
+
+const FRESH: NamespaceFlags = NamespaceFlags::PID.and(NamespaceFlags::MOUNT).and(NamespaceFlags::IPC).and(NamespaceFlags::UTS);
+
+impl SlotContext {
+    /// Prepares both programs.
+    ///
+    /// # Errors
+    /// A plan that a template cannot carry out, by name; or a source that is not there.
+    pub fn prepare(plan: &Plan, groups: usize, socket: OwnedFd) -> Result<SlotContext> {
+        let (lasting, fresh) = split(plan)?;
+        let control = spare()?;
+        let park = spare()?;
+        let cgroups: Vec<OwnedFd> = (0..groups).map(|_| spare()).collect::<Result<_>>()?;
+        let numbers = [control.as_raw_fd(), park.as_raw_fd()].into_iter().chain(cgroups.iter().map(AsRawFd::as_raw_fd)).collect();
+        let mut base = launch::program(&lasting, Vec::new(), socket, None, Default::default(), launch::opens_here(plan))?;
+        base.die_with_parent = true;
+        base.cgroup_namespace = false;
+        let mut program = launch::program(&fresh, cgroups, control, None, Default::default(), false)?;
+        program.build_root = false;
+        program.wait_release = false;
+        program.setup_ids = None;
+        program.clear_groups = false;
+        program.die_with_parent = true;
+        program.startup = None;
+        program.start.park = Some(park);
+        let wide = plan.seccomp.first() == Some(&FilterSource::Default);
+        let options = launch::filter_options(false, !plan.cpus.is_empty());
+        let ready = |stage| launch::filter_bytes(stage, &options);
+        if wide {
+            program.confine.filters = vec![ready(enclos_seccomp::Stage::Narrow)];
+        }
+        let context = |program| Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
+        let filter = wide.then(|| ready(enclos_seccomp::Stage::Setup));
+        Ok(SlotContext { base: context(base), sandbox: context(program), numbers, filter })
+    }
+}
+
+/// A descriptor number that nobody else has.
+fn spare() -> Result<OwnedFd> {
+    rustix::fs::open(c"/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+        .map_err(|e| Failure::about(Stage::Prepare, e, "/dev/null").into())
+}
+
+/// Splits a plan into what every sandbox of the slot shares and what each has fresh. A mount point of the fresh part is made in the lasting one, whose
+/// root is read-only at the end; a host tree that goes below a fresh mount is kept aside in the lasting root until then.
+fn split(plan: &Plan) -> Result<(Plan, Plan)> {
+    let hidden = std::path::Path::new("/.enclos");
+    let aside = std::path::Path::new("/.enclos-host");
+    let directory = |dst: &std::path::Path, mode| Op::Dir { dst: dst.to_owned(), mode, parent_mode: 0o755 };
+    let mut lasting = Plan { ops: vec![directory(hidden, 0)], ..plan.clone() };
+    let mut fresh = Plan { ops: Vec::new(), ..plan.clone() };
+    let mut fresh_places: Vec<std::path::PathBuf> = Vec::new();
+    let mut last: Vec<Op> = Vec::new();
+    for (index, op) in plan.ops.iter().enumerate() {
+        match op {
+            Op::Scratch { places, .. } => {
+                for place in places {
+                    if !fresh_places.iter().any(|p| place.dst.starts_with(p)) {
+                        lasting.ops.push(directory(&place.dst, 0o755));
+                    }
+                    fresh_places.push(place.dst.clone());
+                }
+                fresh.ops.push(op.clone());
+            }
+            Op::Proc { dst, .. } => {
+                // A user namespace may mount a procfs only where one is visible (mount_namespaces(7)): the slot's own, which each sandbox's covers.
+                lasting.ops.push(Op::Proc { dst: dst.clone(), cover: ProcCover::Writable });
+                fresh_places.push(dst.clone());
+                fresh.ops.push(op.clone());
+            }
+            Op::RemountReadOnly { .. } => last.push(op.clone()),
+            Op::Bind { src, dst, access, optional, idmap } if fresh_places.iter().any(|p| dst.starts_with(p)) => {
+                let kept = aside.join(index.to_string());
+                let bind = |src: Source, dst: std::path::PathBuf, idmap| Op::Bind { src, dst, access: *access, optional: *optional, idmap };
+                lasting.ops.push(bind(src.clone(), kept.clone(), *idmap));
+                fresh.ops.push(bind(Source::Path(kept), dst.clone(), false));
+            }
+            Op::Overlay { dst, .. } | Op::Mqueue { dst } | Op::Tmpfs { dst, .. } | Op::BindData { dst, .. } => {
+                let missing =
+                    format!("{}: a template cannot hold overlays, message queues or single files yet; run it without one", dst.display());
+                return Err(crate::Error::Unenforceable { field: "template", missing });
+            }
+            other => match place_of(other) {
+                Some(dst) if fresh_places.iter().any(|p| dst.starts_with(p)) => fresh.ops.push(other.clone()),
+                _ => lasting.ops.push(other.clone()),
+            },
+        }
+    }
+    if lasting.ops.iter().any(|op| matches!(op, Op::Bind { dst, .. } if dst.starts_with(aside))) {
+        last.push(Op::Chmod { dst: aside.to_owned(), mode: 0 });
+    }
+    // The root turns read-only after everything has its place.
+    let read_only = last.iter().position(|op| matches!(op, Op::RemountReadOnly { dst } if dst.parent().is_none()));
+    if let Some(index) = read_only {
+        let op = last.remove(index);
+        last.push(op);
+    }
+    lasting.ops.extend(last);
+    lasting.capabilities = None;
+    lasting.lock_securebits = false;
+    lasting.landlock = None;
+    lasting.seccomp.clear();
+    fresh.hostname = None;
+    fresh.loopback = false;
+    Ok((lasting, fresh))
+}
+
+fn place_of(op: &Op) -> Option<&std::path::Path> {
+    match op {
+        Op::Dir { dst, .. } | Op::File { dst, .. } | Op::Symlink { dst, .. } | Op::Chmod { dst, .. } | Op::Hide { dst } => Some(dst),
+        _ => None,
+    }
+}
+
+/// Entry of a slot's process. Never comes back.
+pub fn run(context: &SlotContext) -> ! {
+    let base = &context.base.program;
+    let set_up = child::set_up(base).and_then(|root| {
+        let at = |stage: Stage| move |errno: Errno| (stage, None, errno);
+        child::hide(base).map_err(at(Stage::Process))?;
+        enclos_sys::capability::no_new_privileges().map_err(at(Stage::Process))?;
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(at(Stage::Process))?;
+        if let Some(filter) = &context.filter {
+            seccomp::install(filter).map_err(at(Stage::Seccomp))?;
+        }
+        Ok(root)
+    });
+    match set_up {
+        Err(fault) => child::fail(base, fault),
+        Ok(root) => {
+            let _ = rustix::net::send(&base.control, &Reply::Ready.encode(), rustix::net::SendFlags::NOSIGNAL);
+            // Nothing of the root is dropped: the process ends by exit.
+            std::mem::forget(root);
+            serve(context, base.control.as_fd())
+        }
+    }
+}
+
+/// One sandbox for each message; its descriptors: control socket, park socket, groups.
+fn serve(context: &SlotContext, socket: BorrowedFd<'_>) -> ! {
+    let mut previous: Option<Pid> = None;
+    let mut byte = [0u8; 8];
+    loop {
+        let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
+        match receive(socket, &mut byte, &mut descriptors) {
+            Err(Errno::INTR) => continue,
+            // The caller has gone: so does everything below.
+            Ok(0) | Err(_) => exit(0),
+            Ok(_) => {}
+        }
+        // One at a time: what the last one had (ids, network) is free only now.
+        if let Some(pid) = previous.take() {
+            let _ = wait_pid(pid, Wait::Ended);
+        }
+        for (received, number) in descriptors.iter().zip(&context.numbers) {
+            if let Some(received) = received
+                && fd::copy_to(received.as_fd(), *number, true).is_err()
+            {
+                exit(1);
+            }
+        }
+        let control = &context.sandbox.program.control;
+        match clone3(FRESH, None, child::run, &context.sandbox) {
+            Ok(cloned) => {
+                previous = Some(cloned.pid);
+                let reply = Reply::Born.encode();
+                let _ = crate::init::send_with(control.as_fd(), &reply, Some(cloned.pidfd.as_fd()));
+            }
+            Err(errno) => {
+                let reply = Reply::Failed { stage: Stage::Clone as u8, op: u32::MAX, errno: errno.raw_os_error() };
+                let _ = rustix::net::send(control, &reply.encode(), rustix::net::SendFlags::NOSIGNAL);
+            }
+        }
+        // Ours must not keep the sandbox's sockets open: their closing means its end.
+        for number in &context.numbers {
+            let _ = fd::close_between(*number, *number, false);
+        }
+    }
+}
