@@ -1,0 +1,78 @@
+//! What is refused, and in which words; help and version.
+
+use enclos_tests_compat::Case;
+
+pub const CASES: &[Case] = &[
+    Case::new("no_arguments", "$B 2>&1 | head -n 1").out("usage: {w}/bin/bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n"),
+    Case::new("no_command", "$B $RO --unshare-pid >o 2>e; echo $?; wc -c < o; head -n 1 e").out("1\n0\nusage: {w}/bin/bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n"),
+    Case::new("nothing_after_dashes", "$B $RO -- 2>/dev/null").status(1),
+    Case::new("help", "$B --help >o 2>e; echo $?; head -n 1 o; wc -c < e").out("0\nusage: {w}/bin/bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n0\n"),
+    Case::new("help_names_the_options", "$B --help | grep -cE '^    --(bind SRC DEST|unshare-all|perms OCTAL|json-status-fd FD) '").out("4\n"),
+    Case::new("help_wins_over_what_follows", "$B --help --bogus >/dev/null"),
+    Case::new("help_names_the_program_as_called", "cp -P bin/bwrap bin/other 2>/dev/null; PATH=$W/bin:$PATH bwrap --help | head -n 1").out("usage: bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n"),
+    Case::new("version", "$B --version | grep -cE '^bubblewrap [0-9]+\\.[0-9]+\\.[0-9]+( |$)'").out("1\n"),
+    Case::new("version_in_the_middle", "$B --unshare-all --version --bogus >/dev/null"),
+    Case::new("unknown_option", "$B $RO --bogus true").refused(&["bwrap: Unknown option --bogus"]),
+    Case::new("unknown_option_before_help", "$B --bogus --help").refused(&["bwrap: Unknown option --bogus"]),
+    Case::new("an_option_is_not_abbreviated", "$B $RO --unshare true").refused(&["bwrap: Unknown option --unshare"]),
+    Case::new("an_option_is_not_joined_to_its_value", "$B $RO --uid=5 true").refused(&["bwrap: Unknown option --uid=5"]),
+    Case::new("a_short_option", "$B $RO -h").refused(&["bwrap: Unknown option -h"]),
+    Case::new("a_dash", "$B $RO -").refused(&["bwrap: Unknown option -"]),
+    Case::new("one_argument_missing", "for o in args uid gid hostname unsetenv lock-file sync-fd proc dev tmpfs mqueue dir userns userns2 pidns perms size seccomp add-seccomp-fd block-fd userns-block-fd info-fd json-status-fd cap-add cap-drop exec-label file-label; do $B --$o; done 2>&1 | sort | uniq -c | grep -c 'takes an argument'")
+        .out("27\n"),
+    Case::new("one_argument_missing_in_other_words", "$B --chdir; $B --remount-ro").refused(&["bwrap: --chdir takes one argument", "bwrap: --remount-ro takes one argument"]),
+    Case::new("argv0_without_argument", "$B --argv0").refused(&["bwrap: --argv0 takes one argument"]).since("0.9"),
+    Case::new("two_arguments_missing", "for o in bind bind-try dev-bind dev-bind-try ro-bind ro-bind-try bind-fd file bind-data ro-bind-data symlink chmod setenv; do $B --$o a; done 2>&1 | grep -c 'takes two arguments'")
+        .out("13\n"),
+    Case::new("bad_fd", "for o in sync-fd block-fd userns-block-fd info-fd json-status-fd seccomp add-seccomp-fd userns userns2 pidns args; do $B --$o 3x; done 2>&1 | grep -c 'bwrap: Invalid fd: 3x'").out("11\n"),
+    Case::new("bad_fd_of_a_file", "for o in file bind-data ro-bind-data bind-fd ro-bind-fd; do $B --$o -1 /x; done 2>&1 | grep -c 'bwrap: Invalid fd: -1'").out("5\n"),
+    Case::new("fd_empty", "$B --sync-fd ''").refused(&["bwrap: Invalid fd: "]),
+    Case::new("perms_not_octal", "$B $RO --perms 9 --dir /x true").refused(&["bwrap: --perms takes an octal argument <= 07777"]),
+    Case::new("perms_too_large", "$B $RO --perms 10000 --dir /x true").refused(&["bwrap: --perms takes an octal argument <= 07777"]),
+    Case::new("perms_empty", "$B $RO --perms '' --dir /x true").refused(&["bwrap: --perms takes an octal argument <= 07777"]),
+    Case::new("perms_negative", "$B $RO --perms -1 --dir /x true").refused(&["bwrap: --perms takes an octal argument <= 07777"]),
+    Case::new("perms_twice", "$B $RO --perms 0700 --perms 0711 --dir /x true").refused(&["bwrap: --perms given twice for the same action"]),
+    Case::new("perms_before_a_bind", "$B $RO --perms 0700 --bind / / true").refused(&["bwrap: --perms must be followed by an option that creates a file"]),
+    Case::new("perms_before_a_link", "$B $RO --perms 0700 --symlink a /b true").refused(&["bwrap: --perms must be followed by an option that creates a file"]),
+    Case::new("perms_before_chdir", "$B $RO --perms 0700 --chdir / true").refused(&["bwrap: --perms must be followed by an option that creates a file"]),
+    Case::new("perms_last", "$B $RO --perms 0700 true"),
+    Case::new("perms_at_the_end_of_args", "printf '%s\\0' --perms 0700 > a; $B $RO --args 3 --dir /q true 3<a")
+        .refused(&["bwrap: --perms must be followed by an option that creates a file"]),
+    Case::new("size_zero", "$B $RO --size 0 --tmpfs /x true").refused(&["bwrap: --size takes a non-zero number of bytes"]),
+    Case::new("size_no_number", "$B $RO --size 10k --tmpfs /x true").refused(&["bwrap: --size takes a non-zero number of bytes"]),
+    Case::new("size_negative", "$B $RO --size -1 --tmpfs /x true").refused(&["bwrap: --size takes a non-zero number of bytes"]),
+    Case::new("size_too_large", "$B $RO --size 18446744073709551615 --tmpfs /x true").refused(&["bwrap: --size (for tmpfs) is limited to 9223372036854775807"]),
+    Case::new("size_twice", "$B $RO --size 10 --size 20 --tmpfs /x true").refused(&["bwrap: --size given twice for the same action"]),
+    Case::new("size_before_dir", "$B $RO --size 10 --dir /x true").refused(&["bwrap: --size must be followed by --tmpfs"]),
+    Case::new("size_before_something_else", "$B $RO --size 10 --chdir / true").refused(&["bwrap: --size must be followed by --tmpfs"]),
+    Case::new("chmod_not_octal", "$B $RO --chmod 9 / true").refused(&["bwrap: --chmod takes an octal argument <= 07777"]),
+    Case::new("exec_label_without_selinux", "$B $RO --exec-label a true").refused(&["bwrap: labeling not supported on this system"]),
+    Case::new("file_label_without_selinux", "$B $RO --file-label a true").refused(&["bwrap: labeling not supported on this system"]),
+    Case::new("bind_of_nothing", "$B $RO --bind /none /x true").refused(&["bwrap: Can't find source path /none: No such file or directory"]),
+    Case::new("ro_bind_of_nothing", "$B $RO --ro-bind /none /x true").refused(&["bwrap: Can't find source path /none: No such file or directory"]),
+    Case::new("dev_bind_of_nothing", "$B $RO --dev-bind /none /x true").refused(&["bwrap: Can't find source path /none: No such file or directory"]),
+    Case::new("bind_of_an_empty_name", "$B $RO --bind '' /x true").refused(&["bwrap: Can't find source path : No such file or directory"]),
+    Case::new("bind_of_what_cannot_be_reached", "$B $RO --bind /proc/1/cwd/x /x true").user().refused(&["bwrap: Can't find source path /proc/1/cwd/x: Permission denied"]),
+    Case::new("bind_try_of_what_cannot_be_reached", "$B $RO --bind-try /proc/1/cwd/x /x true")
+        .user()
+        .refused(&["bwrap: Can't find source path /proc/1/cwd/x: Permission denied"]),
+    Case::new("bind_try_below_a_file", "$B $RO --bind-try $W/file/x /x true").refused(&["bwrap: Can't find source path {w}/file/x: Not a directory"]),
+    Case::new("bind_fd_that_is_not_open", "$B $RO --bind-fd 9 /x true").status(1).err(&["bwrap: "]),
+    Case::new("bind_of_a_file_over_a_directory", "$B $RO --dir /x --bind $W/file /x true").refused(&["bwrap: Can't create file at /x: Is a directory"]),
+    Case::new("bind_of_a_directory_over_a_file", "$B $RO --file 3 /x --bind $W/dir /x true 3<file").refused(&["bwrap: Can't mkdir /x: Not a directory"]),
+    Case::new("tmpfs_over_a_file", "$B $RO --file 3 /x --tmpfs /x true 3<file").refused(&["bwrap: Can't mkdir /x: Not a directory"]),
+    Case::new("proc_over_a_file", "$B $RO --file 3 /x --proc /x true 3<file").refused(&["bwrap: Can't mkdir /x: Not a directory"]),
+    Case::new("dev_over_a_file", "$B $RO --file 3 /x --dev /x true 3<file").refused(&["bwrap: Can't mkdir /x: Not a directory"]),
+    Case::new("mqueue_over_a_file", "$B $RO --file 3 /x --unshare-ipc --mqueue /x true 3<file").refused(&["bwrap: Can't mkdir /x: Not a directory"]),
+    Case::new("below_what_is_read_only", "$B $RO --bind $W/dir /usr/enclos-x true").refused(&["bwrap: Can't mkdir /usr/enclos-x: Read-only file system"]),
+    Case::new("the_first_missing_source_is_told", "$B $RO --tmpfs /x --symlink '' /y --bind /none1 /a --bind /none2 /b true")
+        .refused(&["bwrap: Can't find source path /none1: No such file or directory"]),
+    Case::new("nothing_runs_after_an_error", "$B $RO --bind /none /x --bind out /o touch /o/ran; ls out").err(&["bwrap: Can't find source path"]),
+    Case::new("complaints_come_in_this_order", "$B --uid 5 --gid 5 --hostname x --as-pid-1 true").root().refused(&["bwrap: Specifying --uid requires --unshare-user or --userns"]),
+    Case::new("level_prefix", "$B $RO --level-prefix --chdir /usr --chdir /none true")
+        .refused(&["<4>bwrap: Only the last --chdir option will take effect", "<3>bwrap: Can't chdir to /none: No such file or directory"])
+        .since("0.11"),
+    Case::new("level_prefix_of_a_parse_error", "$B --level-prefix --bogus").refused(&["<3>bwrap: Unknown option --bogus"]).since("0.11"),
+    Case::new("level_prefix_comes_too_late", "$B $RO --chdir /usr --chdir / --level-prefix true").err(&["bwrap: Only the last --chdir option will take effect"]).since("0.11"),
+    Case::new("level_prefix_of_a_missing_command", "$B $RO --level-prefix /none").refused(&["<3>bwrap: execvp /none: No such file or directory"]).since("0.11"),
+];

@@ -1,0 +1,33 @@
+//! The cases, by topic.
+
+use enclos_tests_compat::runner::Topic;
+
+mod capabilities;
+mod env;
+mod errors;
+mod fds;
+mod files;
+mod holes;
+mod identity;
+mod life;
+mod mounts;
+mod namespaces;
+mod order;
+mod overlay;
+mod seccomp;
+
+pub const TOPICS: &[Topic] = &[
+    ("capabilities", capabilities::CASES),
+    ("env", env::CASES),
+    ("errors", errors::CASES),
+    ("fds", fds::CASES),
+    ("files", files::CASES),
+    ("holes", holes::CASES),
+    ("identity", identity::CASES),
+    ("life", life::CASES),
+    ("mounts", mounts::CASES),
+    ("namespaces", namespaces::CASES),
+    ("order", order::CASES),
+    ("overlay", overlay::CASES),
+    ("seccomp", seccomp::CASES),
+];
