@@ -1,64 +1,56 @@
 //! The findings of `enclos doctor`, line by line.
 
+use enclos_sandbox::probe::doctor::{Finding, State};
+
 use crate::text::look::{Tone, tame};
 use crate::text::wrap::wrap;
 use crate::text::{Grid, Look};
 
-/// How a thing stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// As it should be.
-    Ok,
-    /// There, but less than it could be.
-    Weak,
-    /// Not there.
-    Missing,
-}
-
-/// One finding.
-pub struct Line<'a> {
-    /// What was looked at.
-    pub subject: &'a str,
-    /// How it stands.
-    pub mark: Mark,
-    /// What was found.
-    pub detail: &'a str,
-    /// What that costs the user; empty when nothing.
-    pub cost: &'a str,
-    /// What to do about it; empty when nothing.
-    pub remedy: &'a str,
-}
-
-/// Where the detail begins: behind the mark and the widest subject.
-const DETAIL: usize = 72;
+/// Widths of the two columns of text; together with the mark they leave room on a terminal of 120.
+const SUBJECT: usize = 30;
+const DETAIL: usize = 76;
 
 /// All findings, and a sum.
-pub fn render(lines: &[Line<'_>], look: Look) -> String {
+pub fn render(findings: &[Finding], look: Look) -> String {
     let mut grid = Grid::new();
-    for line in lines {
-        let (mark, tone) = word(line.mark);
-        let mut mark = mark;
-        let mut subject = tame(line.subject);
-        let texts = [("", line.detail), ("costs: ", line.cost), ("remedy: ", line.remedy)];
-        for (lead, text) in texts.into_iter().filter(|(lead, text)| lead.is_empty() || !text.is_empty()) {
-            // Broken by hand because a grid does not break its cells; an empty detail still needs its line.
-            let broken = wrap(&format!("{lead}{}", tame(text)), DETAIL);
-            for part in if broken.is_empty() { vec![String::new()] } else { broken } {
-                let tone_of_text = if lead == "costs: " { Tone::Dim } else { Tone::Plain };
-                grid.row().toned(tone, std::mem::take(&mut mark)).cell(std::mem::take(&mut subject)).toned(tone_of_text, part);
-            }
+    let mut remedies: Vec<(&str, &str)> = Vec::new();
+    for finding in findings {
+        let (mark, tone) = word(finding.state);
+        let mut texts: Vec<(Tone, String)> = lines(Tone::Plain, "", &finding.detail);
+        texts.extend(lines(Tone::Dim, "costs: ", &finding.cost));
+        // One missing thing makes many lines weak; its remedy is worth reading once.
+        match remedies.iter().find(|(remedy, _)| *remedy == finding.remedy) {
+            Some((_, subject)) => texts.extend(lines(Tone::Plain, "remedy: ", &format!("as for {subject}"))),
+            None => texts.extend(lines(Tone::Plain, "remedy: ", &finding.remedy)),
+        }
+        if !finding.remedy.is_empty() {
+            remedies.push((&finding.remedy, &finding.subject));
+        }
+        let subject = wrap(&tame(&finding.subject), SUBJECT);
+        for row in 0..texts.len().max(subject.len()) {
+            let (tone_of_text, text) = texts.get(row).cloned().unwrap_or_default();
+            let subject = subject.get(row).cloned().unwrap_or_default();
+            grid.row().toned(tone, if row == 0 { mark } else { "" }).cell(subject).toned(tone_of_text, text);
         }
     }
-    let count = |mark| lines.iter().filter(|line| line.mark == mark).count();
-    let sum = format!("{} ok, {} weak, {} missing", count(Mark::Ok), count(Mark::Weak), count(Mark::Missing));
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    let sum = format!("{} ok, {} weak, {} missing", count(State::Ok), count(State::Weak), count(State::Missing));
     format!("{}\n{}\n", grid.render(0, look), look.paint(Tone::Heading, &sum))
 }
 
-fn word(mark: Mark) -> (&'static str, Tone) {
-    match mark {
-        Mark::Ok => ("ok", Tone::Good),
-        Mark::Weak => ("weak", Tone::Warn),
-        Mark::Missing => ("missing", Tone::Bad),
+/// A text broken into lines; none for an empty one.
+fn lines(tone: Tone, lead: &str, text: &str) -> Vec<(Tone, String)> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    wrap(&format!("{lead}{}", tame(text)), DETAIL).into_iter().map(|line| (tone, line)).collect()
+}
+
+fn word(state: State) -> (&'static str, Tone) {
+    match state {
+        State::Ok => ("ok", Tone::Good),
+        State::Weak => ("weak", Tone::Warn),
+        State::Missing => ("missing", Tone::Bad),
     }
 }
 
@@ -68,18 +60,25 @@ mod tests {
 
     #[test]
     fn what_is_missing_comes_with_its_cost_and_remedy() {
-        let line = |subject, mark, detail, cost, remedy| Line { subject, mark, detail, cost, remedy };
+        let line = |subject: &str, state, detail: &str, cost: &str, remedy: &str| Finding {
+            subject: subject.into(),
+            state,
+            detail: detail.into(),
+            cost: cost.into(),
+            remedy: remedy.into(),
+        };
         let lines = [
-            line("user namespaces", Mark::Ok, "at most 95000", "", ""),
-            line("landlock", Mark::Weak, "ABI 3", "no rules for TCP and signals", "Linux 6.12 or newer"),
+            line("user namespaces", State::Ok, "at most 95000", "", ""),
+            line("landlock", State::Weak, "ABI 3", "no rules for TCP and signals", "Linux 6.12 or newer"),
             line(
                 "cgroup controller memory",
-                Mark::Missing,
+                State::Missing,
                 "no cgroup tree has it",
                 "--memory is refused, or with --best-effort bounds each process alone",
                 "start the system with cgroup_enable=memory, or delegate it: systemd-run --user --scope -p Delegate=yes enclos run ...",
             ),
-            line("odd\x1b[2J", Mark::Ok, "", "", ""),
+            line("a sandbox with limits on memory and processes", State::Missing, "refused", "nothing runs", "Linux 6.12 or newer"),
+            line("odd\x1b[2J", State::Ok, "", "", ""),
         ];
         crate::expect::file("src/snapshots/doctor.txt", &render(&lines, Look::PLAIN));
     }
