@@ -38,7 +38,7 @@ end
 complete -c enclos -n __fish_use_subcommand -f -a run -d 'Run a command confined, limited and measured'
 complete -c enclos -n __fish_use_subcommand -f -a doctor -d 'Say what this host can enforce, what is missing, and the remedy'
 complete -c enclos -n __fish_use_subcommand -f -a bwrap -d 'Do what bubblewrap does, with its command line'
-complete -c enclos -n __fish_use_subcommand -f -a completions -d 'Write completions for bash, zsh or fish: completions SHELL'
+complete -c enclos -n __fish_use_subcommand -f -a completions -d 'Write completions for bash, zsh or fish: completions SHELL [DIR]'
 complete -c enclos -n __fish_use_subcommand -f -a man -d 'Write the manual page, or all of them into a directory: man [DIR]'
 complete -c enclos -n __fish_use_subcommand -f -a serve -d 'Serve every face'
 complete -c enclos -n __fish_use_subcommand -f -a judge -d 'Serve programming contests and courses'

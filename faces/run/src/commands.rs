@@ -29,7 +29,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry { name: "run", summary: "Run a command confined, limited and measured", kind: Kind::Here },
     Entry { name: "doctor", summary: "Say what this host can enforce, what is missing, and the remedy", kind: Kind::Here },
     Entry { name: "bwrap", summary: "Do what bubblewrap does, with its command line", kind: Kind::Here },
-    Entry { name: "completions", summary: "Write completions for bash, zsh or fish: completions SHELL", kind: Kind::Here },
+    Entry { name: "completions", summary: "Write completions for bash, zsh or fish: completions SHELL [DIR]", kind: Kind::Here },
     Entry { name: "man", summary: "Write the manual page, or all of them into a directory: man [DIR]", kind: Kind::Here },
     Entry { name: "launch", summary: "Make sandboxes for a server", kind: Kind::Internal },
     Entry { name: "serve", summary: "Serve every face", kind: Kind::Server },

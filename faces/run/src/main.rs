@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,9 +14,11 @@ use enclos_spec::exit;
 
 mod commands;
 mod completions;
+mod doctor;
 #[cfg(test)]
 mod expect;
 mod flags;
+mod launch;
 mod man;
 mod run;
 mod server;
@@ -24,11 +26,12 @@ mod show;
 mod text;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    let called_as = args.next().unwrap_or_default();
+    let mut args = std::env::args_os().skip(1);
     let word = args.next();
     match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
         "run" => run::main(args),
+        "doctor" => doctor::main(args),
+        "launch" => launch::main(args),
         "completions" => write_completions(args),
         "man" => write_man(args),
         word @ ("serve" | "judge" | "agent" | "build" | "bench") => fail("", &server::become_server(word, args)),
@@ -57,28 +60,36 @@ fn fail(command: &str, line: &str) -> ExitCode {
     ExitCode::from(exit::FAILURE)
 }
 
-/// `enclos completions SHELL`.
+/// `enclos completions SHELL [DIR]`.
 fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let shells = completions::NAMES.join(", ");
-    match (args.next(), args.next()) {
-        (Some(shell), None) => match completions::script(&shell.to_string_lossy()) {
-            Some(script) => print(&script),
-            None => fail("completions", &format!("{shell:?} is not a shell there are completions for: write one of {shells}")),
-        },
-        _ => fail("completions", &format!("write one shell: {shells}")),
+    let (name, directory) = match (args.next(), args.next(), args.next()) {
+        (Some(name), directory, None) => (name, directory),
+        _ => return fail("completions", &format!("write one shell ({shells}), and a directory if it is not to be printed")),
+    };
+    let Some(shell) = completions::SHELLS.iter().find(|shell| name == shell.name) else {
+        return fail("completions", &format!("{name:?} is not a shell there are completions for: write one of {shells}"));
+    };
+    match directory {
+        None => print(&(shell.script)()),
+        Some(directory) => write_files("completions", &directory, [(shell.file, (shell.script)())]),
     }
 }
 
 /// `enclos man [DIR]`.
 fn write_man(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let Some(directory) = args.next() else { return print(&man::run()) };
-    if args.next().is_some() {
-        return fail("man", "write one directory, or none");
+    match (args.next(), args.next()) {
+        (None, _) => print(&man::run()),
+        (Some(directory), None) => write_files("man", &directory, man::pages()),
+        (Some(_), Some(_)) => fail("man", "write one directory, or none"),
     }
-    for (name, page) in man::pages() {
-        let file = Path::new(&directory).join(name);
-        if let Err(error) = std::fs::write(&file, page) {
-            return fail("man", &format!("{file:?}: {}", run::paths::reason(&error)));
+}
+
+fn write_files(command: &str, directory: &OsStr, files: impl IntoIterator<Item = (&'static str, String)>) -> ExitCode {
+    for (name, text) in files {
+        let file = Path::new(directory).join(name);
+        if let Err(error) = std::fs::write(&file, text) {
+            return fail(command, &format!("{file:?}: {}", run::paths::reason(&error)));
         }
     }
     ExitCode::SUCCESS

@@ -17,7 +17,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
 /// `enclos-run(1)`.
 pub fn run() -> String {
     let mut page = command(&RUN);
-    page += POLICY_FILE;
+    page += &policy_file();
     page += VERDICTS;
     page += &exit_status();
     page += EXAMPLES;
@@ -93,9 +93,15 @@ fn exit_status() -> String {
     )
 }
 
-const POLICY_FILE: &str = ".SH POLICY FILE\nA TOML file. Each flag above that has a value or stands for yes or no is a key of the same name; flags that may be given more \
-than once take a list, and\n.B env\na table.\n.PP\n.nf\n.RS\nro = [\"/srv/data\"]\nnet = \"loopback\"\nmemory = \"256M\"\ncpu = \"2s\"\nprocesses = \
-64\nenv = { MODE = \"test\" }\n.RE\n.fi\n";
+fn policy_file() -> String {
+    let flags: Vec<String> = RUN.flags().filter(|flag| flag.key.is_none()).map(|flag| escape(&format!("--{}", flag.name))).collect();
+    format!(
+        ".SH POLICY FILE\nA TOML file. Its keys are the names of the flags above, all but {}. Flags that may be given more than once take a list, \
+         and\n.B env\na table.\n.PP\n.nf\n.RS\nro = [\"/srv/data\"]\nnet = \"loopback\"\nmemory = \"256M\"\ncpu = \"2s\"\nprocesses = 64\nenv = {{ \
+         MODE = \"test\" }}\n.RE\n.fi\n",
+        flags.join(", ")
+    )
+}
 
 const VERDICTS: &str = ".SH VERDICTS\nThe report says in one word how the command ended:\n.BR OK ,\n.B RUNTIME_ERROR\n(it exited with another status than 0),\n.B SIGNALED\n(a \
 signal ended it that no limit caused),\n.B TIMED_OUT\n(\\-\\-cpu),\n.B IDLENESS\n(\\-\\-wall or \\-\\-idle),\n.B OUT_OF_MEMORY\n(\\-\\-memory),\n.B OUTPUT_LIMIT\n(\\-\\-output),\n.B \

@@ -28,11 +28,6 @@ pub const SHELLS: [Shell; 3] = [
 /// The names of [`SHELLS`].
 pub const NAMES: [&str; 3] = [SHELLS[0].name, SHELLS[1].name, SHELLS[2].name];
 
-/// The script for a shell.
-pub fn script(shell: &str) -> Option<String> {
-    SHELLS.iter().find(|known| known.name == shell).map(|known| (known.script)())
-}
-
 /// A flag as completions see it.
 struct Offer {
     command: &'static str,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 pub mod directory;
 pub mod environment;
+mod execute;
 pub mod paths;
 pub mod request;
 
@@ -25,7 +26,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(wrong) => Err(wrong),
     };
     match filled {
-        Ok(()) => crate::print(""),
+        Ok(()) => execute::execute(&request),
         Err(wrong) => crate::fail("run", &wrong),
     }
 }

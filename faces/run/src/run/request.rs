@@ -27,6 +27,8 @@ pub struct Request {
     pub json: bool,
     /// Print the plan and run nothing.
     pub explain: bool,
+    /// Names of the flags that were given.
+    pub flags: Vec<&'static str>,
     /// The command and its arguments.
     pub command: Vec<OsString>,
     /// What was decided here and the user should know, a line each.
@@ -44,6 +46,7 @@ impl Request {
             report_file: None,
             json: false,
             explain: false,
+            flags: Vec::new(),
             command: Vec::new(),
             notes: Vec::new(),
         }
@@ -70,6 +73,7 @@ impl Request {
         if command.first().is_none_or(|program| program.is_empty()) {
             return Err("the command is missing: write enclos run [FLAGS] -- COMMAND [ARGUMENTS]".to_owned());
         }
+        self.flags = flags.iter().map(|(flag, _)| flag.name).collect();
         self.command = command;
         self.report |= self.json && self.report_file.is_none() && !self.explain;
         directory::decide(self, variables);

@@ -2,6 +2,8 @@
 
 use enclos_spec::{Figure, Layer, LayerState, LimitReport, Report, Verdict};
 
+use serde::Serialize;
+
 use crate::text::look::{Tone, tame};
 use crate::text::wrap::wrap;
 use crate::text::{Grid, Look, units};
@@ -21,6 +23,28 @@ pub fn render(report: &Report, notes: &[String], look: Look) -> String {
     out
 }
 
+/// The document: the report, and the notes of this face as `notes`.
+pub fn json(report: &Report, notes: &[String]) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: u32,
+        verdict: Verdict,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        evidence: &'a Option<String>,
+        figures: &'a [Figure],
+        limits: &'a [LimitReport],
+        layers: &'a [Layer],
+        weakened: &'a [String],
+        notes: &'a [String],
+    }
+    // Taken apart in full: a field that is added to the report does not compile until it stands here.
+    let Report { schema, verdict, exit_code, signal, evidence, figures, limits, layers, weakened } = report;
+    let (schema, verdict, exit_code, signal) = (*schema, *verdict, *exit_code, *signal);
+    let document = Document { schema, verdict, exit_code, signal, evidence, figures, limits, layers, weakened, notes };
+    super::json(&document)
+}
+
 fn headline(report: &Report, look: Look) -> String {
     let tone = match report.verdict {
         Verdict::Ok => Tone::Good,
@@ -38,13 +62,14 @@ fn headline(report: &Report, look: Look) -> String {
     format!("{} {}{how}\n", look.paint(Tone::Heading, "enclos:"), look.paint(tone, report.verdict.as_str()))
 }
 
+/// What was used. A figure of zero says nothing here (it stands in the JSON), but that a run took no time would be strange to leave out.
 fn figures(report: &Report) -> Grid {
     let mut grid = Grid::new();
     if report.figures.is_empty() {
         return grid;
     }
     grid.row().toned(Tone::Heading, "used").toned(Tone::Heading, "").toned(Tone::Heading, "read from");
-    for figure in &report.figures {
+    for figure in report.figures.iter().filter(|figure| figure.value > 0 || ["wall", "cpu"].contains(&figure.name.as_str())) {
         grid.row().cell(&figure.name).number(units::human(figure.value, &figure.unit)).toned(Tone::Dim, &figure.source);
     }
     grid
@@ -154,6 +179,7 @@ mod tests {
                 figure("cpu", 380_000, "us", "cgroup v2 cpu.stat usage_usec"),
                 figure("memory-peak", 64 << 20, "bytes", "cgroup v1 memory.max_usage_in_bytes"),
                 figure("disk", 900 << 20, "bytes", "statfs"),
+                figure("processes-refused", 0, "count", "cgroup v1 pids.events max"),
                 figure("stdout", 12, "bytes", "bytes seen"),
                 figure("stderr", 60, "bytes", "bytes seen"),
             ],
@@ -179,6 +205,15 @@ mod tests {
         let notes = ["the current directory /root is not shown: it is a home; --ro . shows it".to_owned()];
         crate::expect::file("src/snapshots/report.txt", &render(&killed(), &notes, Look::PLAIN));
         crate::expect::file("src/snapshots/report-colour.txt", &render(&killed(), &notes, Look { colour: true }));
+    }
+
+    #[test]
+    fn the_document_is_a_report_with_notes() {
+        let text = json(&killed(), &["a note".to_owned()]);
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value.as_object_mut().unwrap().remove("notes"), Some(serde_json::json!(["a note"])));
+        assert_eq!(serde_json::from_value::<Report>(value).unwrap(), killed());
+        assert!(text.starts_with("{\n  \"schema\": 1,\n  \"verdict\": \"OUT_OF_MEMORY\""), "{text}");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub enum Tone {
 
 impl Look {
     /// No colours.
+    #[cfg(test)]
     pub const PLAIN: Look = Look { colour: false };
 
     /// Colours when `stream` is a terminal and `NO_COLOR` (<https://no-color.org>) is not set or empty.

@@ -9,8 +9,8 @@ use enclos_spec::plan::{
 use crate::text::look::{Tone, tame};
 use crate::text::{Grid, Look, units};
 
-/// The plan, and the notes of this face below it.
-pub fn render(plan: &Plan, notes: &[String], look: Look) -> String {
+/// The plan.
+pub fn render(plan: &Plan, look: Look) -> String {
     let mut out = String::new();
     for (title, grid) in
         [("Who and where", setting(plan)), ("The root, in this order", operations(&plan.ops)), ("Walls", walls(plan)), ("Life", life(plan))]
@@ -18,9 +18,6 @@ pub fn render(plan: &Plan, notes: &[String], look: Look) -> String {
         if !grid.is_empty() {
             out += &format!("{}\n{}\n", look.paint(Tone::Heading, title), grid.render(2, look));
         }
-    }
-    for note in notes {
-        out += &format!("note: {}\n", tame(note));
     }
     out.trim_end().to_owned() + "\n"
 }
