@@ -112,7 +112,7 @@ impl Stage {
 
 /// A failure of Enclos, not of the command.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SandboxError {
     /// A policy that makes no sense.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -183,19 +183,19 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<Failure> for Error {
+impl From<Failure> for SandboxError {
     fn from(failure: Failure) -> Self {
-        Error::Step(failure)
+        SandboxError::Step(failure)
     }
 }
 
-impl Error {
+impl SandboxError {
     /// The exit code of `enclos run` for this error; see [`enclos_spec::exit`].
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Step(Failure { stage: Stage::Execute, errno: Errno::NOENT, .. }) => enclos_spec::exit::NOT_FOUND,
-            Error::Step(Failure { stage: Stage::Execute, .. }) => enclos_spec::exit::NOT_EXECUTABLE,
+            SandboxError::Step(Failure { stage: Stage::Execute, errno: Errno::NOENT, .. }) => enclos_spec::exit::NOT_FOUND,
+            SandboxError::Step(Failure { stage: Stage::Execute, .. }) => enclos_spec::exit::NOT_EXECUTABLE,
             _ => enclos_spec::exit::FAILURE,
         }
     }
@@ -204,14 +204,17 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Error::Step(failure) => Some(failure),
+            SandboxError::Step(failure) => Some(failure),
             _ => None,
         }
     }
 }
 
+/// The crate's own short name for it; outside it is `enclos_sandbox::Error`.
+pub use SandboxError as Error;
+
 /// Shorthand for results of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = SandboxError> = std::result::Result<T, E>;
 
 #[cfg(test)]
 mod tests {

@@ -109,9 +109,10 @@ pub fn read(descriptor: impl AsFd) -> Result<Option<Received>, Errno> {
         syscall(linux_raw_sys::general::__NR_read, [descriptor.as_fd().as_raw_fd() as usize, info.as_mut_ptr() as usize, length, 0, 0, 0])
     };
     match answer {
-        // SAFETY: zeroed, then filled by the kernel.
         Ok(read) if read == length => {
-            Ok(Some(unsafe { info.assume_init() }).map(|i| Received { signal: i.ssi_signo as i32, sender: i.ssi_pid }))
+            // SAFETY: zeroed, then filled by the kernel.
+            let info = unsafe { info.assume_init() };
+            Ok(Some(Received { signal: info.ssi_signo as i32, sender: info.ssi_pid }))
         }
         Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(None),
         Err(error) => Err(error),

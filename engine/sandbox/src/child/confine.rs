@@ -45,6 +45,10 @@ pub fn confine(program: &Program, root: &Root) -> Result<(), Fault> {
     if program.die_with_parent {
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Stage::Process))?;
     }
+    // Inherited by every command; the filter below keeps it so.
+    if let Some(cpus) = &program.start.cpus {
+        rustix::thread::sched_setaffinity(None, cpus).map_err(at(Stage::Cpus))?;
+    }
     signal::set_default(rustix::process::Signal::PIPE.as_raw());
     capability::no_new_privileges().map_err(at(Stage::Process))?;
     if let Some(rules) = &confine.landlock {

@@ -15,6 +15,7 @@ use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::{make_layers, request};
 use crate::forkserver::Born;
 use crate::init::message::{ExecRequest, flag};
+use crate::launch::guardian::Guardian;
 use crate::launch::{self, Launch, Started};
 use crate::meter::{CpuClock, Evidence};
 use crate::plan::{Planned, plan};
@@ -37,6 +38,8 @@ enum Place {
 struct Own {
     facts: Facts,
     planned: Planned,
+    /// Before the group: it ends first.
+    guardian: Option<Guardian>,
     group: Option<Group>,
     started: Started,
 }
@@ -148,11 +151,13 @@ impl Run {
         let launch =
             Launch { group: group.as_ref(), first: Some((&request, wiring.child)), lease: planned.lease.as_ref().map(|lease| &lease.file) };
         let started = launch::start(&planned.plan, &launch)?;
-        let run = Self::with(command, Place::Own(Box::new(Own { facts, planned, group, started })), wiring, signals);
-        if let Place::Own(own) = &run.place {
-            own.started.release(&own.planned.plan)?;
-        }
-        Ok(run)
+        started.release(&planned.plan)?;
+        // Beside the sandbox's set-up, not before it.
+        let guardian = match &group {
+            Some(group) if command.forward_signals => Some(Guardian::over(group)?),
+            _ => None,
+        };
+        Ok(Self::with(command, Place::Own(Box::new(Own { facts, planned, guardian, group, started })), wiring, signals))
     }
 
     fn with(command: &Command, place: Place, wiring: Wiring, signals: Option<OwnedFd>) -> Run {
@@ -244,10 +249,11 @@ impl Run {
             landlock_abi: self.place.facts().landlock_abi,
         }
         .report();
-        if let Place::Own(own) = &mut self.place
-            && let Some(mut group) = own.group.take()
-        {
-            group.remove()?;
+        if let Place::Own(own) = &mut self.place {
+            own.guardian = None;
+            if let Some(mut group) = own.group.take() {
+                group.remove()?;
+            }
         }
         // A command killed together with its init was killed by SIGKILL.
         let status = match ended.status.unwrap_or(-9) {
@@ -270,7 +276,7 @@ impl Run {
             pidfd: place.pidfd(),
             id: self.id(),
             last: !shared,
-            clock: if shared { clock.from_now() } else { clock },
+            clock: if shared { clock.starting_now() } else { clock },
             group: place.group(),
             cpus: if cpus == 0 { place.facts().cpus } else { cpus },
             streams: std::mem::take(&mut self.streams),

@@ -23,6 +23,8 @@ pub struct SlotContext {
     sandbox: Context,
     /// Those numbers.
     numbers: Vec<RawFd>,
+    /// What the numbers are between two sandboxes.
+    placeholder: OwnedFd,
     /// The wide filter.
     filter: Option<Vec<u8>>,
 }
@@ -70,7 +72,7 @@ impl SlotContext {
         }
         let context = |program| Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
         let filter = wide.then(|| ready(enclos_seccomp::Stage::Setup));
-        Ok(SlotContext { base: context(base), sandbox: context(program), numbers, filter })
+        Ok(SlotContext { base: context(base), sandbox: context(program), numbers, placeholder: spare()?, filter })
     }
 }
 
@@ -210,9 +212,11 @@ fn serve(context: &SlotContext, socket: BorrowedFd<'_>) -> ! {
                 let _ = rustix::net::send(control, &reply.encode(), rustix::net::SendFlags::NOSIGNAL);
             }
         }
-        // Ours must not keep the sandbox's sockets open: their closing means its end.
+        // Ours must not keep the sandbox's sockets open: their closing means its end. The numbers stay taken, so that nothing received later has one.
         for number in &context.numbers {
-            let _ = fd::close_between(*number, *number, false);
+            if fd::copy_to(context.placeholder.as_fd(), *number, true).is_err() {
+                exit(1);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One command's process, from its clone to its execution.
 
 use std::ffi::c_int;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use enclos_sys::clone::{Until, clone_sharing_memory};
@@ -178,9 +178,6 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     for (resource, value) in &start.rlimits {
         setrlimit(*resource, Rlimit { current: Some(*value), maximum: Some(*value) }).map_err(at(Stage::Rlimit))?;
     }
-    if let Some(cpus) = &start.cpus {
-        rustix::thread::sched_setaffinity(None, cpus).map_err(at(Stage::Cpus))?;
-    }
     if let Some(block) = start.block_fd {
         let mut byte = [0u8; 1];
         let fd = fd::borrow(block).map_err(at(Stage::Block))?;
@@ -294,7 +291,7 @@ fn await_request(context: &Context) -> (Stage, Errno) {
     let mut buffer = buffer.borrow_mut();
     let (bytes, strings) = buffer.parts();
     let length = loop {
-        match receive(BorrowedFd::from(socket.as_fd()), bytes, &mut descriptors) {
+        match receive(socket.as_fd(), bytes, &mut descriptors) {
             Ok(0) => return (Stage::Control, Errno::PIPE),
             Ok(length) => break length,
             Err(Errno::INTR) => {}
@@ -304,5 +301,8 @@ fn await_request(context: &Context) -> (Stage, Errno) {
     let Some(Request::Exec(exec)) = Request::decode(&bytes[..length]) else { return (Stage::Control, Errno::INVAL) };
     let streams = streams_of(&exec, &descriptors);
     let ready = Ready { program, exec, strings: std::cell::RefCell::new(strings), streams, terminal: None, failure: Failure::none() };
-    execute(&ready)
+    let failure = execute(&ready);
+    // Closed by number on the way to the execution: their values must not close them again.
+    std::mem::forget(descriptors);
+    failure
 }

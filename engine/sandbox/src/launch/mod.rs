@@ -1,6 +1,7 @@
 //! The launcher's side: makes the process a plan describes, and hands over its reins.
 
 pub mod compile;
+pub mod guardian;
 pub mod idmap;
 
 use std::ffi::CString;
@@ -68,7 +69,7 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
     join_before(plan)?;
     let directory = launch.group.and_then(Group::v2_dir);
-    let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(|e| clone_failure(e))?;
+    let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
     drop(mask);
     Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
 }

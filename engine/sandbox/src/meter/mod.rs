@@ -35,7 +35,7 @@ impl<'a> CpuClock<'a> {
 
     /// Counts from now on.
     #[must_use]
-    pub fn from_now(mut self) -> Self {
+    pub fn starting_now(mut self) -> Self {
         self.base = self.total();
         self
     }

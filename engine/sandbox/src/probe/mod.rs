@@ -5,7 +5,8 @@ pub mod ids;
 
 use std::path::{Path, PathBuf};
 
-use enclos_cgroup::{Host, ProcView, Restrict};
+pub use enclos_cgroup::Restrict;
+use enclos_cgroup::{Host, ProcView};
 use enclos_spec::plan::IdRange;
 
 use crate::error::{Error, Result};

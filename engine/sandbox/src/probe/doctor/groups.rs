@@ -33,7 +33,11 @@ pub fn findings(host: &Host, ground: &Ground) -> Vec<Finding> {
 }
 
 fn make(host: &Host) -> Result<Group, CgroupError> {
-    let name = Name::fresh().map_err(|errno| CgroupError::Io { action: "name", path: "/proc/self/stat".into(), errno: crate::launch::idmap::errno_of(&errno) })?;
+    let name = Name::fresh().map_err(|errno| CgroupError::Io {
+        action: "name",
+        path: "/proc/self/stat".into(),
+        errno: crate::launch::idmap::errno_of(&errno),
+    })?;
     let freeze = host.place(Controller::Freezer).is_ok();
     host.create(&name, &Limits { meters: Meters::ALL, freeze, ..Limits::default() })
 }
@@ -95,30 +99,38 @@ fn peak(subject: &str, reading: Reading, since: &str) -> Finding {
     Finding::ok(subject, reading.source)
 }
 
+const PRESSURE: &str = "pressure (PSI)";
+const UNKNOWN_WAITS: &str = "reports do not say how long a command waited for CPU, memory and disks";
+
 fn pressure(group: &Group, of_host: std::io::Result<()>) -> Finding {
-    const SUBJECT: &str = "pressure (PSI)";
-    const COST: &str = "reports do not say how long a command waited for CPU, memory and disks";
     match group.pressure() {
-        Ok(pressure) if pressure.memory.is_some() => Finding::ok(SUBJECT, "cpu, memory and io of each group"),
-        Err(error) => Finding::weak(SUBJECT, error.to_string(), COST, REPORT),
+        Ok(pressure) if pressure.memory.is_some() => Finding::ok(PRESSURE, "cpu, memory and io of each group"),
+        Err(error) => Finding::weak(PRESSURE, error.to_string(), UNKNOWN_WAITS, REPORT),
+        Ok(_) if group.v2_dir().is_none() => Finding::weak(
+            PRESSURE,
+            "no group of ours in a v2 tree, which alone measures it",
+            UNKNOWN_WAITS,
+            "start where groups can be made in a v2 tree: systemd-run --user --scope -p Delegate=yes -- enclos …; as root without --user",
+        ),
         Ok(_) => no_pressure(of_host),
     }
 }
 
 fn no_pressure(of_host: std::io::Result<()>) -> Finding {
-    const SUBJECT: &str = "pressure (PSI)";
-    const COST: &str = "reports do not say how long a command waited for CPU, memory and disks";
     match of_host {
         Ok(()) => Finding::weak(
-            SUBJECT,
+            PRESSURE,
             "of the whole host, not of a group",
-            COST,
-            "use a v2 tree: boot with systemd.unified_cgroup_hierarchy=1; where one group alone lacks it: echo 1 > cgroup.pressure in it",
+            UNKNOWN_WAITS,
+            "switch it on in the group we start from: echo 1 > cgroup.pressure",
         ),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Finding::weak(SUBJECT, "the kernel does not measure it", COST, "boot with the kernel parameter psi=1, or run a kernel with CONFIG_PSI=y")
-        }
-        Err(_) => Finding::weak(SUBJECT, "built into the kernel, but off", COST, "boot with the kernel parameter psi=1"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Finding::weak(
+            PRESSURE,
+            "the kernel does not measure it",
+            UNKNOWN_WAITS,
+            "boot with the kernel parameter psi=1, or run a kernel with CONFIG_PSI=y",
+        ),
+        Err(_) => Finding::weak(PRESSURE, "built into the kernel, but off", UNKNOWN_WAITS, "boot with the kernel parameter psi=1"),
     }
 }
 
@@ -140,6 +152,6 @@ mod tests {
     fn pressure_that_is_off_and_pressure_that_is_not_there() {
         assert!(no_pressure(Err(Error::from(ErrorKind::NotFound))).remedy.contains("CONFIG_PSI"));
         assert_eq!(no_pressure(Err(Error::from_raw_os_error(95))).detail, "built into the kernel, but off");
-        assert!(no_pressure(Ok(())).remedy.contains("unified_cgroup_hierarchy"));
+        assert!(no_pressure(Ok(())).remedy.contains("cgroup.pressure"));
     }
 }

@@ -55,13 +55,8 @@ fn of_root(facts: &Facts) -> Finding {
 
 fn of_user(facts: &Facts, ground: &Ground) -> Finding {
     // The planner's own choice, so that what is tried is what a run does.
-    let policy = Policy {
-        ids: Ids::Range,
-        processes: Some(Bound::Unlimited),
-        seccomp: Seccomp::None,
-        landlock: Switch::Off,
-        ..Policy::default()
-    };
+    let policy =
+        Policy { ids: Ids::Range, processes: Some(Bound::Unlimited), seccomp: Seccomp::None, landlock: Switch::Off, ..Policy::default() };
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let tables = Tables {
         name: ids::user_name(&read("/etc/passwd"), facts.uid).map(str::to_owned),
@@ -74,6 +69,12 @@ fn of_user(facts: &Facts, ground: &Ground) -> Finding {
             let setting = Setting { namespaces: NamespaceFlags::USER, identity: Some(&planned.plan.identity), group: None };
             tried(attempt_in(&setting, acts::nothing), &planned.identity, ground)
         }
+        Err(_) if facts.uid == 0 => Finding::weak(
+            SUBJECT,
+            "root without CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID is treated as an ordinary user, and has no range in /etc/subuid",
+            OWN_ID,
+            "give it those capabilities (docker run --cap-add SYS_ADMIN), or run enclos as an ordinary user with a range",
+        ),
         Err(_) => {
             let installed = |program: &str| ["/usr/bin", "/bin", "/usr/local/bin"].iter().any(|d| Path::new(d).join(program).is_file());
             no_range(&tables, installed("newuidmap") && installed("newgidmap"))
@@ -81,7 +82,8 @@ fn of_user(facts: &Facts, ground: &Ground) -> Finding {
     }
 }
 
-const OWN_ID: &str = "commands run under your own id: they count as yours, sandboxes alive at the same time share it, and --ids range is refused";
+const OWN_ID: &str =
+    "commands run under your own id: they count as yours, sandboxes alive at the same time share it, and --ids range is refused";
 
 fn tried(answer: Result<(), Refusal>, words: &str, ground: &Ground) -> Finding {
     match answer {

@@ -51,7 +51,9 @@ pub fn doctor() -> Vec<Finding> {
 pub fn doctor_for(binary: &Path) -> Vec<Finding> {
     let facts = Facts::probe().ok();
     let privileged = facts.as_ref().is_some_and(|facts| facts.privileged);
-    let ground = Ground::read(privileged, &|path| std::fs::read_to_string(path).ok());
+    // The one text that can be had without /proc.
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let ground = Ground { release, ..Ground::read(privileged, &|path| std::fs::read_to_string(path).ok()) };
     let mut findings = Vec::with_capacity(48);
     if facts.is_none() {
         findings.push(Finding::missing(
@@ -78,7 +80,9 @@ mod tests {
     #[test]
     fn this_host_is_examined_and_nothing_wrong_goes_without_cost_and_remedy() {
         let findings = doctor_for(Path::new("/opt/enclos"));
-        for word in ["kernel", "user namespace", "seccomp", "Landlock", "overlay", "pidfd", "clone3", "memory controller", "pids controller"] {
+        for word in
+            ["kernel", "user namespace", "seccomp", "Landlock", "overlay", "pidfd", "clone3", "memory controller", "pids controller"]
+        {
             assert!(findings.iter().any(|finding| finding.subject.contains(word)), "{word} is missing: {findings:#?}");
         }
         for finding in &findings {
@@ -106,6 +110,32 @@ mod tests {
         if state("a sandbox with an overlay") == Some(State::Ok) {
             assert_ne!(state("overlay in a user namespace"), Some(State::Missing), "{findings:#?}");
         }
+    }
+
+    /// The first test of this file again, as nobody: an ordinary user without subordinate ids. Where the tests run as an ordinary user that one is enough.
+    #[test]
+    fn an_ordinary_user_is_examined_too() {
+        use std::os::unix::fs::PermissionsExt;
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        // Where the test binary lies, nobody may not be allowed to go.
+        let directory = tempfile::tempdir().unwrap();
+        let binary = directory.path().join("tests");
+        std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+        for path in [directory.path(), &binary] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let name = "this_host_is_examined_and_nothing_wrong_goes_without_cost_and_remedy";
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(&binary)
+            .args(["--exact", &format!("probe::doctor::tests::{name}")])
+            .current_dir("/")
+            .output()
+            .expect("setpriv, of util-linux");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     }
 
     #[test]

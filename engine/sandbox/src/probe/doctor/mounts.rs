@@ -12,7 +12,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use super::acts;
 use super::attempt::{Refusal, attempt, reason};
 use super::finding::Finding;
-use super::ground::{CONTAINER, Ground};
+use super::ground::{CONTAINER, Ground, lasting_sysctl};
 use crate::launch::idmap::IdMap;
 use crate::probe::{Facts, ids};
 
@@ -25,7 +25,7 @@ pub fn findings(facts: Option<&Facts>, ground: &Ground, binary: &Path) -> Vec<Fi
         overlay(attempt(mount, acts::overlay), || attempt(mount, acts::overlay_replaces), ground, binary),
         devpts(attempt(mount, acts::devpts), ground, binary),
     ];
-    findings.extend(facts.filter(|facts| facts.privileged).and_then(id_mapped));
+    findings.extend(facts.filter(|facts| facts.privileged).map(id_mapped));
     findings
 }
 
@@ -56,7 +56,9 @@ fn proc(tried: Result<(), Refusal>, ground: &Ground, binary: &Path) -> Finding {
             SUBJECT,
             "Operation not permitted: parts of the /proc around us are masked, as in a container, so the kernel refuses a fresh one",
             COST,
-            format!("{CONTAINER}; in Kubernetes: procMount: Unmasked with hostUsers: false; see what masks it: grep ' /proc/' /proc/self/mountinfo"),
+            format!(
+                "{CONTAINER}; in Kubernetes: procMount: Unmasked with hostUsers: false; see what masks it: grep ' /proc/' /proc/self/mountinfo"
+            ),
         ),
         Err(Refusal::Act(Errno::INVAL)) => {
             Finding::missing(SUBJECT, "Invalid argument: this kernel knows no hidepid for each mount", COST, "run Linux 5.8 or later")
@@ -87,9 +89,12 @@ fn overlay(tried: Result<(), Refusal>, replaces: impl Fn() -> Result<(), Refusal
             COST,
             "as root: modprobe overlay && echo overlay > /etc/modules-load.d/enclos.conf; else run a kernel with CONFIG_OVERLAY_FS",
         ),
-        Err(Refusal::Act(errno @ (Errno::PERM | Errno::INVAL))) if ground.version() < (5, 11) => {
-            Finding::missing(SUBJECT, format!("{}: only root may mount one before Linux 5.11", reason(errno)), COST, "run Linux 5.11 or later")
-        }
+        Err(Refusal::Act(errno @ (Errno::PERM | Errno::INVAL))) if ground.version() < (5, 11) => Finding::missing(
+            SUBJECT,
+            format!("{}: only root may mount one before Linux 5.11", reason(errno)),
+            COST,
+            "run Linux 5.11 or later",
+        ),
         Err(refusal) => {
             let (detail, remedy) = why(&refusal, ground, binary);
             Finding::missing(SUBJECT, detail, COST, remedy)
@@ -102,12 +107,9 @@ fn devpts(tried: Result<(), Refusal>, ground: &Ground, binary: &Path) -> Finding
     const COST: &str = "--tty is refused: a command gets no terminal of its own";
     match tried {
         Ok(()) => Finding::ok(SUBJECT, "usable"),
-        Err(Refusal::Act(Errno::NOSPC)) => Finding::missing(
-            SUBJECT,
-            "no pseudo-terminal is left",
-            COST,
-            "as root: echo 'kernel.pty.max = 16384' > /etc/sysctl.d/80-enclos.conf && sysctl --system",
-        ),
+        Err(Refusal::Act(Errno::NOSPC)) => {
+            Finding::missing(SUBJECT, "no pseudo-terminal is left", COST, lasting_sysctl("kernel.pty.max", "16384"))
+        }
         Err(Refusal::Act(Errno::NODEV)) => {
             Finding::missing(SUBJECT, "the kernel has no devpts", COST, "run a kernel with CONFIG_UNIX98_PTYS=y")
         }
@@ -119,25 +121,36 @@ fn devpts(tried: Result<(), Refusal>, ground: &Ground, binary: &Path) -> Finding
 }
 
 /// Only root shows host directories through an id map: for anybody else the ids are right as they are.
-fn id_mapped(facts: &Facts) -> Option<Finding> {
+fn id_mapped(facts: &Facts) -> Finding {
     const SUBJECT: &str = "id-mapped mounts of /";
-    let (base, _) = ids::room(&facts.own_ids)?;
-    let map = vec![IdRange { inside: 0, outside: base, count: ids::RANGE }];
+    let map = match ids::room(&facts.own_ids) {
+        Some((base, _)) => vec![IdRange { inside: 0, outside: base, count: ids::RANGE }],
+        // The caller's own id, as the command's.
+        None => vec![IdRange { inside: 1000, outside: 0, count: 1 }],
+    };
     let identity = Identity { uid: Some(1000), gid: Some(1000), uid_map: map.clone(), gid_map: map, ..Identity::default() };
     let tried = (|| {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let tree = open_tree(CWD, c"/", flags)?;
         set_id_map(&tree, IdMap::make(&identity, 0, 0)?.namespace())
     })();
-    Some(match tried {
+    match tried {
         Ok(()) => Finding::ok(SUBJECT, "usable: what a sandbox of root may write is shown as its own"),
-        Err(errno) => Finding::weak(
-            SUBJECT,
-            format!("{}{}", reason(errno), if errno == Errno::INVAL { ": its file system cannot be mapped, as an overlay cannot" } else { "" }),
-            "as root, --rw, --bind, and --ro of what not everybody may read are refused on this file system; on others they may work",
-            "keep such directories on ext4, xfs, btrfs or tmpfs (in a container: a volume), run Linux 5.19 or later, or run enclos as an ordinary user",
-        ),
-    })
+        Err(errno) => {
+            let why = match errno {
+                Errno::INVAL => ": its file system cannot be mapped, as an overlay cannot",
+                Errno::PERM => ": its file system belongs to the user namespace around us",
+                _ => "",
+            };
+            Finding::weak(
+                SUBJECT,
+                format!("{}{why}", reason(errno)),
+                "as root, --rw, --bind, --overlay and what not everybody may read are refused on this file system; on others they may work",
+                "keep such directories on ext4, xfs, btrfs or tmpfs (in a container: a volume), run Linux 5.19 or later, or run enclos as an \
+                 ordinary user",
+            )
+        }
+    }
 }
 
 #[cfg(test)]

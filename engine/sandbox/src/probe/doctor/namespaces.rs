@@ -7,7 +7,7 @@ use enclos_sys::clone::NamespaceFlags as N;
 use super::acts::{self, Act};
 use super::attempt::{Refusal, attempt};
 use super::finding::Finding;
-use super::ground::Ground;
+use super::ground::{FEW, Ground, lasting_sysctl};
 
 struct Kind {
     subject: &'static str,
@@ -36,17 +36,9 @@ const KINDS: [Kind; 7] = [
     Kind { subject: "cgroup namespaces", sysctl: "cgroup", flags: N::USER, act: acts::cgroup_namespace, cost: NOTHING_RUNS },
 ];
 
-/// Below this many, a server of some size meets the limit.
-const FEW: u64 = 256;
-
 /// One line for each kind.
 pub fn findings(ground: &Ground, binary: &Path) -> Vec<Finding> {
     KINDS.iter().map(|kind| finding(kind, attempt(kind.flags, kind.act), ground, binary)).collect()
-}
-
-/// Whether user namespaces can be had at all.
-pub fn user_namespaces() -> Result<(), Refusal> {
-    attempt(N::USER, acts::use_capability)
 }
 
 fn finding(kind: &Kind, tried: Result<(), Refusal>, ground: &Ground, binary: &Path) -> Finding {
@@ -56,7 +48,7 @@ fn finding(kind: &Kind, tried: Result<(), Refusal>, ground: &Ground, binary: &Pa
             kind.subject,
             format!("usable; at most {limit} at once ({sysctl})"),
             format!("no more than {limit} sandboxes at once for each user"),
-            super::ground::lasting_sysctl(&sysctl, "15000"),
+            lasting_sysctl(&sysctl, "15000"),
         ),
         (Ok(()), limit) => {
             let mut detail = limit.map_or("usable".to_owned(), |limit| format!("usable; at most {limit} at once ({sysctl})"));

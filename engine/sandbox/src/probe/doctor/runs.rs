@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use enclos_spec::{Bound, Layered, Net, Policy, Size, Span, Verdict};
+use enclos_spec::policy::Layered;
+use enclos_spec::{Bound, Net, Policy, Size, Span, Verdict};
+use enclos_sys::Errno;
 
 use super::attempt::Refusal;
-use super::finding::Finding;
+use super::finding::{Finding, State};
 use super::ground::{Ground, REPORT};
 use crate::command::{Command, Output};
 use crate::error::{Error, Failure, Result, Stage};
@@ -21,31 +23,44 @@ pub fn findings(ground: &Ground, binary: &Path) -> Vec<Finding> {
         cpu: Some(Bound::At(Span(Duration::from_secs(10)))),
         ..base()
     };
-    [
-        ("a sandbox, by default", "no command can be run", base()),
+    let runs = [
+        (DEFAULT, "no command can be run", base()),
         ("a sandbox with an overlay", "--overlay is refused", Policy { overlay: vec![overlay], ..base() }),
         ("a sandbox with its own loopback", "--net loopback is refused", Policy { net: Net::Loopback, ..base() }),
         ("a sandbox with limits on memory, processes and CPU time", "--memory, --processes or --cpu is refused", limits),
-    ]
-    .into_iter()
-    .map(|(subject, cost, policy)| finding(subject, cost, Command::new("true").policy(&policy).output(), ground, binary))
-    .collect()
+    ];
+    let findings =
+        runs.map(|(subject, cost, policy)| finding(subject, cost, Command::new("true").policy(&policy).output(), ground, binary));
+    relate(findings)
 }
+
+const DEFAULT: &str = "a sandbox, by default";
+
+/// What every run shares is told once, by the first.
+fn relate<const N: usize>(mut findings: [Finding; N]) -> Vec<Finding> {
+    if let Some((first, others)) = findings.split_first_mut() {
+        for other in others.iter_mut().filter(|other| other.state == first.state && first.state != State::Ok) {
+            if other.state == State::Weak && other.cost == first.cost {
+                *other = Finding::ok(std::mem::take(&mut other.subject), format!("{MADE}; weaker as {DEFAULT}"));
+            } else if other.detail == first.detail {
+                other.remedy = format!("as for {DEFAULT}");
+            }
+        }
+    }
+    findings.into()
+}
+
+const MADE: &str = "made, run and removed";
 
 fn finding(subject: &str, cost: &str, ran: Result<Output>, ground: &Ground, binary: &Path) -> Finding {
     match ran {
-        Ok(output) if output.report.verdict == Verdict::Ok => match output.report.weakened.is_empty() {
-            true => Finding::ok(subject, "made, run and removed"),
-            false => Finding::weak(
-                subject,
-                "made, run and removed, but weaker than designed",
-                output.report.weakened.join("; "),
-                "as for the lines above about what is weaker",
-            ),
-        },
-        Ok(output) => Finding::missing(
+        Ok(Output { report, .. }) if report.verdict == Verdict::Ok && report.weakened.is_empty() => Finding::ok(subject, MADE),
+        Ok(Output { report, .. }) if report.verdict == Verdict::Ok => {
+            Finding::weak(subject, format!("{MADE}; weaker than designed"), report.weakened.join("; "), "as for the lines above about it")
+        }
+        Ok(Output { report, .. }) => Finding::missing(
             subject,
-            format!("the command `true` ended with {:?}{}", output.report.verdict, output.report.evidence.map_or(String::new(), |e| format!(": {e}"))),
+            format!("the command `true` ended with {:?}{}", report.verdict, report.evidence.map_or(String::new(), |e| format!(": {e}"))),
             cost,
             format!("see what it says: enclos run --report -- true; {REPORT}"),
         ),
@@ -75,13 +90,19 @@ fn of_step(failure: &Failure, ground: &Ground, binary: &Path) -> String {
     let blamed = |refusal: Refusal| if refusal.is_denial() { Some(ground.blame(&refusal, "user", binary).1) } else { None };
     match failure.stage {
         Stage::Clone => ground.blame(&Refusal::Clone(failure.errno), "user", binary).1,
+        // An operation whose source is shown through a map of its own.
+        Stage::MapIds if failure.op.is_some() => "as for id-mapped mounts".to_owned(),
         Stage::MapIds => "as for id maps, and user namespaces".to_owned(),
+        Stage::Prepare if failure.errno == Errno::NOENT => "mount -t proc proc /proc".to_owned(),
         Stage::JoinCgroup | Stage::Cgroup => "as for the controllers, and for birth in a group".to_owned(),
         Stage::Landlock => "as for Landlock; or --landlock off".to_owned(),
         Stage::Seccomp => "as for seccomp filters; or --seccomp none".to_owned(),
         Stage::Operation | Stage::Place | Stage::Source => format!(
             "as for the lines about file systems (tmpfs, /proc, overlay, id-mapped mounts){}",
-            failure.subject.as_ref().map_or(String::new(), |subject| format!("; it was about {subject}: enclos run --explain -- true shows the step"))
+            failure
+                .subject
+                .as_ref()
+                .map_or(String::new(), |subject| format!("; it was about {subject}: enclos run --explain -- true shows the step"))
         ),
         _ => blamed(Refusal::Act(failure.errno)).unwrap_or_else(|| REPORT.to_owned()),
     }
@@ -90,8 +111,6 @@ fn of_step(failure: &Failure, ground: &Ground, binary: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::doctor::State;
-    use enclos_sys::Errno;
 
     #[test]
     fn a_failed_step_points_to_its_line() {
@@ -104,7 +123,7 @@ mod tests {
             (Stage::MapIds, Errno::PERM, "id maps"),
             (Stage::Landlock, Errno::NOSYS, "--landlock off"),
             (Stage::Operation, Errno::PERM, "/proc"),
-            (Stage::Pivot, Errno::PERM, "security module"),
+            (Stage::Pivot, Errno::PERM, "see who refused"),
             (Stage::Pivot, Errno::BUSY, "report it"),
         ] {
             let found = of(stage, errno);
@@ -112,6 +131,16 @@ mod tests {
             assert!(found.remedy.contains(part), "{stage:?}: {}", found.remedy);
         }
         assert_eq!(of(Stage::Execute, Errno::NOENT).state, State::Ok);
+    }
+
+    #[test]
+    fn what_every_run_shares_is_told_once() {
+        let weak = |subject: &str, cost: &str| Finding::weak(subject, "made", cost, "r");
+        let related = relate([weak(DEFAULT, "a"), weak("overlay", "a"), weak("limits", "b")]);
+        assert_eq!(related.iter().map(|f| f.state).collect::<Vec<_>>(), [State::Weak, State::Ok, State::Weak]);
+        let lost = |subject: &str, detail: &str| Finding::missing(subject, detail, "c", "r");
+        let related = relate([lost(DEFAULT, "a"), lost("overlay", "a"), lost("limits", "b"), Finding::ok("x", "a")]);
+        assert_eq!(related.iter().map(|f| f.remedy.as_str()).collect::<Vec<_>>(), ["r", "as for a sandbox, by default", "r", ""]);
     }
 
     #[test]

@@ -68,15 +68,21 @@ fn wall(abi: u32, refused: Result<(), Errno>, tried: impl Fn() -> Result<(), Ref
     if abi == 0 {
         let (detail, remedy) = match refused {
             Err(Errno::OPNOTSUPP) => ("built into the kernel, but off", enable(ground)),
-            Err(Errno::NOSYS) if !ground.filtered => {
-                ("the kernel has none", format!("run Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK=y; if it is off: {}", enable(ground)))
-            }
+            Err(Errno::NOSYS) if !ground.filtered => (
+                "the kernel has none",
+                format!("run Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK=y; if it is off: {}", enable(ground)),
+            ),
             _ => ("its calls are refused", format!("{}; if it is off: {}", ground.missing_call("5.13"), enable(ground))),
         };
         return Finding::missing(SUBJECT, detail, COST, remedy);
     }
     if let Err(refusal) = tried() {
-        return Finding::missing(SUBJECT, format!("ABI {abi}, but rules cannot be put in force: {refusal}"), COST, ground.missing_call("5.13"));
+        return Finding::missing(
+            SUBJECT,
+            format!("ABI {abi}, but rules cannot be put in force: {refusal}"),
+            COST,
+            ground.missing_call("5.13"),
+        );
     }
     let lacking: Vec<&str> = ABIS.iter().filter(|(since, _, _)| abi < *since).map(|(_, lack, _)| *lack).collect();
     match lacking.is_empty() {

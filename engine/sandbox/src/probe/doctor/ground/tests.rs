@@ -39,7 +39,8 @@ fn ubuntu_takes_capabilities_away_and_the_remedy_is_a_profile_for_the_program() 
     for refusal in [Refusal::Act(Errno::PERM), Refusal::Clone(Errno::ACCESS), maps] {
         let (why, remedy) = blame(&ground, &refusal);
         assert!(why.contains("AppArmor"), "{why}");
-        for part in ["userns,", BINARY, "/etc/apparmor.d/enclos", "apparmor_parser -r", "kernel.apparmor_restrict_unprivileged_userns = 0"] {
+        for part in ["userns,", BINARY, "/etc/apparmor.d/enclos", "apparmor_parser -r", "kernel.apparmor_restrict_unprivileged_userns = 0"]
+        {
             assert!(remedy.contains(part), "{part} is not in: {remedy}");
         }
         assert!(!remedy.contains('\n'), "a remedy is one line: {remedy:?}");
@@ -67,7 +68,7 @@ fn debian_forbids_the_clone_by_a_sysctl() {
     assert!(ground.clone_forbidden && !ground.apparmor_restricts);
     let (why, remedy) = blame(&ground, &Refusal::Clone(Errno::PERM));
     assert_eq!(why, "kernel.unprivileged_userns_clone is 0");
-    assert_eq!(remedy, "as root: echo 'kernel.unprivileged_userns_clone = 1' > /etc/sysctl.d/80-enclos.conf && sysctl --system");
+    assert_eq!(remedy, "as root: echo 'kernel.unprivileged_userns_clone = 1' >> /etc/sysctl.d/80-enclos.conf && sysctl --system");
 }
 
 #[test]
@@ -83,6 +84,11 @@ fn a_limit_of_nought_is_named() {
     let (why, remedy) = blame(&ground, &Refusal::Clone(Errno::NOSPC));
     assert_eq!(why, "user.max_user_namespaces is 0");
     assert!(remedy.contains("user.max_user_namespaces = 15000"), "{remedy}");
+    let (why, _) = ground.blame(&Refusal::Clone(Errno::NOSPC), "mnt", Path::new(BINARY));
+    assert_eq!(why, "user.max_user_namespaces is 0", "the mount namespace failed for want of its user namespace");
+    let (why, remedy) =
+        host(&[("/proc/sys/user/max_net_namespaces", "60000")]).blame(&Refusal::Clone(Errno::NOSPC), "net", Path::new(BINARY));
+    assert!(why.contains("around us") && remedy.contains("user.max_net_namespaces"), "{why}: {remedy}");
 }
 
 #[test]

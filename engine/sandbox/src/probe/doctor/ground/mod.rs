@@ -36,6 +36,9 @@ pub struct Ground {
 /// The kinds of `/proc/sys/user/max_*_namespaces` that a sandbox needs.
 pub const KINDS: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
 
+/// Below this many namespaces of a kind, a server of some size meets the limit.
+pub const FEW: u64 = 256;
+
 impl Ground {
     /// Reads it; `text` gives a file's content, `None` where there is no such file.
     pub fn read(privileged: bool, text: &dyn Fn(&str) -> Option<String>) -> Ground {
@@ -52,10 +55,7 @@ impl Ground {
             selinux_enforces: number("/sys/fs/selinux/enforce") == Some(1),
             modules: text("/sys/kernel/security/lsm").map(|list| list.trim().to_owned()).filter(|list| !list.is_empty()),
             filter_actions: text("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default().trim().to_owned(),
-            limits: KINDS
-                .iter()
-                .filter_map(|kind| Some((*kind, number(&format!("/proc/sys/user/max_{kind}_namespaces"))?)))
-                .collect(),
+            limits: KINDS.iter().filter_map(|kind| Some((*kind, number(&format!("/proc/sys/user/max_{kind}_namespaces"))?))).collect(),
         }
     }
 
@@ -73,11 +73,8 @@ impl Ground {
     /// What stands behind a refusal of a namespace, or of something in one, and what to do: (why, remedy). `kind` is the sysctl's, `binary` the
     /// program that AppArmor is to allow.
     pub fn blame(&self, refusal: &Refusal, kind: &str, binary: &Path) -> (String, String) {
-        let limit = || format!("user.max_{kind}_namespaces is {}", self.limit(kind).map_or("reached".to_owned(), |n| n.to_string()));
         match refusal {
-            Refusal::Clone(Errno::NOSPC | Errno::USERS) => {
-                (limit(), lasting_sysctl(&format!("user.max_{kind}_namespaces"), "15000"))
-            }
+            Refusal::Clone(Errno::NOSPC | Errno::USERS) | Refusal::Act(Errno::NOSPC | Errno::USERS) => self.blame_limit(kind),
             Refusal::Clone(Errno::AGAIN) => {
                 ("a limit on processes is reached".to_owned(), "raise it: ulimit -u, or pids.max of the control group above".to_owned())
             }
@@ -91,6 +88,17 @@ impl Ground {
             refusal if refusal.is_denial() => self.blame_denial(binary),
             _ => (String::new(), format!("{REPORT} (kernel {})", self.release)),
         }
+    }
+
+    /// Which limit on namespaces is reached: the user namespace that everything needs may be the one.
+    fn blame_limit(&self, kind: &str) -> (String, String) {
+        let low = ["user", kind].into_iter().find(|kind| self.limit(kind).is_some_and(|limit| limit < FEW));
+        let sysctl = format!("user.max_{}_namespaces", low.unwrap_or(kind));
+        let why = match low.and_then(|kind| self.limit(kind)) {
+            Some(limit) => format!("{sysctl} is {limit}"),
+            None => format!("{sysctl} is reached, here or in the user namespace around us"),
+        };
+        (why, lasting_sysctl(&sysctl, "15000"))
     }
 
     /// Why a thing that every recent kernel can do is not allowed here.
@@ -135,11 +143,11 @@ pub const CONTAINER: &str = "in a container allow it: docker run --security-opt 
 
 /// Sets a sysctl now and at every boot.
 pub fn lasting_sysctl(name: &str, value: &str) -> String {
-    format!("as root: echo '{name} = {value}' > /etc/sysctl.d/80-enclos.conf && sysctl --system")
+    format!("as root: echo '{name} = {value}' >> /etc/sysctl.d/80-enclos.conf && sysctl --system")
 }
 
 /// An AppArmor profile (ABI 4.0) under which `binary` may make user namespaces and is otherwise as free as before; to be kept as
-/// `/etc/apparmor.d/enclos`. `--security` against what `enclos` runs comes from Enclos itself.
+/// `/etc/apparmor.d/enclos`. What confines the commands that `enclos` runs is Enclos itself.
 #[must_use]
 pub fn apparmor_profile(binary: &Path) -> String {
     format!("abi <abi/4.0>,\ninclude <tunables/global>\n\nprofile enclos \"{}\" flags=(unconfined) {{\n  userns,\n}}\n", binary.display())
@@ -173,5 +181,4 @@ fn has_root(mountinfo: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "ground_tests.rs"]
 mod tests;

@@ -1,0 +1,68 @@
+//! Invariant 2: nothing allocates between clone and exec. This binary's allocator ends the process if a child tries.
+#![allow(unsafe_code, reason = "a global allocator cannot be written without; it only counts and forwards")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+use enclos_sandbox::spec::Policy;
+use enclos_sandbox::{Command, Sandbox};
+
+struct Guarded;
+
+/// What a child that allocates exits with.
+const CAUGHT: i32 = 99;
+
+fn check() {
+    if enclos_sys::child::is_between_clone_and_exec() {
+        enclos_sys::child::exit(CAUGHT);
+    }
+}
+
+// SAFETY: every call is forwarded to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Guarded {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        check();
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Guarded = Guarded;
+
+fn caught(_: &()) -> ! {
+    drop(std::hint::black_box(Box::new([1u8; 64])));
+    enclos_sys::child::exit(0)
+}
+
+#[test]
+fn the_guard_catches_a_child_that_allocates() {
+    let child = enclos_sys::clone::clone3(enclos_sys::clone::NamespaceFlags::NONE, None, caught, &()).unwrap();
+    let ended = enclos_sys::wait::wait_pidfd(&child.pidfd, enclos_sys::wait::Wait::Ended).unwrap().unwrap();
+    assert_eq!(ended.how, enclos_sys::wait::How::Exited(CAUGHT));
+}
+
+#[test]
+fn no_step_of_set_up_allocates() {
+    let policy = Policy::from_toml(
+        "tmpfs = ['/srv/x']\nhide = ['/usr/share']\nro = ['/usr/lib']\nnet = 'loopback'\nprocesses = 50\nfile-size = '1M'\ncpus = '0'",
+    )
+    .unwrap();
+    let output = Command::new("sh").args(["-c", "echo fine; (exit 3)"]).policy(&policy).output().unwrap();
+    assert_eq!(output.stdout, b"fine\n");
+    let overlay = Policy::from_toml("overlay = ['/usr/share']").unwrap();
+    assert_eq!(Command::new("echo").arg("x").policy(&overlay).output().unwrap().stdout, b"x\n");
+}
+
+#[test]
+fn init_serves_and_fails_without_allocating() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    assert_eq!(sandbox.command("echo").arg("1").output().unwrap().stdout, b"1\n");
+    assert!(sandbox.command("no-such").output().is_err());
+    sandbox.command("sh").args(["-c", "(sleep 0.01 &) ; exit 0"]).output().unwrap();
+    assert_eq!(sandbox.command("echo").arg("2").tty(true).output().unwrap().status.code(), Some(0));
+}

@@ -1,0 +1,86 @@
+use std::time::{Duration, Instant};
+
+use enclos_sandbox::spec::{Policy, Verdict};
+use enclos_sandbox::{Error, Sandbox, Stdio};
+
+#[test]
+fn commands_share_files_and_processes() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    sandbox.command("sh").args(["-c", "echo one > /tmp/x; (sleep 60 >/dev/null 2>&1 &)"]).output().unwrap();
+    assert_eq!(sandbox.command("cat").arg("/tmp/x").output().unwrap().stdout, b"one\n");
+    let seen = sandbox.command("sh").args(["-c", "for c in /proc/[0-9]*/comm; do cat $c; done"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&seen.stdout).contains("sleep"), "{seen:?}");
+}
+
+#[test]
+fn many_commands_at_once_get_their_own_answers() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    let threads: Vec<_> = (0..8)
+        .map(|worker| {
+            let sandbox = sandbox.clone();
+            std::thread::spawn(move || {
+                for round in 0..10 {
+                    let text = format!("{worker}.{round}");
+                    let output = sandbox.command("sh").args(["-c", &format!("echo {text}; exit {worker}")]).output().unwrap();
+                    assert_eq!(output.stdout, format!("{text}\n").into_bytes());
+                    assert_eq!(output.status.code(), Some(worker));
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    sandbox.destroy().unwrap();
+}
+
+#[test]
+fn a_limit_ends_one_command_and_not_its_neighbours() {
+    let policy = Policy::from_toml("wall = '300ms'").unwrap();
+    let sandbox = Sandbox::create(&policy).unwrap();
+    let output = sandbox.command("sleep").arg("20").output().unwrap();
+    assert_eq!(output.report.verdict, Verdict::Idleness);
+    assert_eq!(sandbox.command("echo").arg("alive").output().unwrap().stdout, b"alive\n");
+}
+
+#[test]
+fn destroying_ends_what_runs() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    let mut child = sandbox.command("sleep").arg("60").stdout(Stdio::Null).spawn().unwrap();
+    let pid = sandbox.id();
+    drop(sandbox.destroy());
+    let _ = child.wait();
+    let start = Instant::now();
+    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        assert!(start.elapsed() < Duration::from_secs(10), "init lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_frozen_sandbox_does_nothing_until_thawed() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    let script = "i=0; while :; do i=$((i+1)); echo $i > /tmp/n; done";
+    let _child = sandbox.command("sh").args(["-c", script]).spawn().unwrap();
+    match sandbox.freeze() {
+        Err(Error::Unenforceable { missing, .. }) => {
+            eprintln!("SKIP: a_frozen_sandbox_does_nothing_until_thawed: {missing}");
+            return;
+        }
+        other => other.unwrap(),
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    sandbox.thaw().unwrap();
+    assert!(sandbox.command("cat").arg("/tmp/n").output().unwrap().status.success());
+}
+
+#[test]
+fn a_terminal_is_private_and_real() {
+    let sandbox = Sandbox::create(&Policy::default()).unwrap();
+    let output = sandbox.command("sh").args(["-c", "test -c /dev/ptmx && ls /dev/pts"]).output().unwrap();
+    assert_eq!(output.stdout, b"ptmx\n");
+}
+
+#[test]
+fn a_refused_sandbox_leaves_nothing() {
+    let policy = Policy::from_toml("ro = ['/no/such/place']").unwrap();
+    assert!(Sandbox::create(&policy).unwrap_err().to_string().contains("/no/such/place"));
+}

@@ -1,0 +1,7 @@
+//! The engine through its library interface. Runs as root and as an ordinary user.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod hosts;
+mod living;
+mod warm;
