@@ -51,16 +51,12 @@ pub fn build(args: &[&str]) -> Result<Vec<Program>> {
     programs(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// The programs of a package's tests; `library`: the unit tests of its library as well.
+/// The programs of a package's tests, the unit tests of its library and programs among them.
 ///
 /// # Errors
 /// When cargo fails.
-pub fn tests_of(package: &str, library: bool) -> Result<Vec<Program>> {
-    let mut arguments = vec!["test", "--locked", "--no-run", "--package", package, "--tests"];
-    if library {
-        arguments.push("--lib");
-    }
-    Ok(build(&arguments)?.into_iter().filter(|program| program.test).collect())
+pub fn tests_of(package: &str) -> Result<Vec<Program>> {
+    Ok(build(&["test", "--locked", "--no-run", "--package", package, "--tests"])?.into_iter().filter(|program| program.test).collect())
 }
 
 fn programs(messages: &str) -> Result<Vec<Program>> {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{docs_check, layers, purity, tree_check, unsafe_check};
+use crate::{child_check, docs_check, layers, purity, tree_check, unsafe_check};
 
 /// One promise.
 struct Check {
@@ -14,8 +14,9 @@ struct Check {
 
 const LAYERS: Check = Check { name: "layers", run: |workspace| Ok(layers::check(workspace)) };
 
-const INVARIANTS: [Check; 7] = [
+const INVARIANTS: [Check; 8] = [
     Check { name: "unsafe", run: unsafe_check::check },
+    Check { name: "child", run: child_check::check },
     Check { name: "purity", run: purity::check },
     Check { name: "sizes", run: sizes },
     Check { name: "names", run: tree_check::names },

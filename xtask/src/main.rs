@@ -4,6 +4,7 @@
 
 mod cargo;
 mod checks;
+mod child_check;
 mod docs_check;
 mod install;
 mod lanes;

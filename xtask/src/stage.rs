@@ -16,6 +16,30 @@ pub const NOBODY: u32 = 61_234;
 /// Seconds after which a test is killed.
 const LIMIT: u64 = 120;
 
+/// Start of the folder's name; the number of the process it belongs to follows.
+const PREFIX: &str = "enclos-test-stage-";
+
+/// `enclos` for the suites: optimised, because limits and ten thousand lives are about time, but with every assertion and overflow check,
+/// and without the slow link of a release.
+const PROFILE: [&str; 16] = [
+    "--profile",
+    "suites",
+    "--config",
+    "profile.suites.inherits='release'",
+    "--config",
+    "profile.suites.lto=false",
+    "--config",
+    "profile.suites.codegen-units=16",
+    "--config",
+    "profile.suites.incremental=true",
+    "--config",
+    "profile.suites.debug-assertions=true",
+    "--config",
+    "profile.suites.overflow-checks=true",
+    "--config",
+    "profile.suites.strip=false",
+];
+
 /// The folder; removed when dropped.
 pub struct Stage {
     dir: TempDir,
@@ -30,14 +54,16 @@ impl Stage {
     /// # Errors
     /// When cargo fails or the folder cannot be made.
     pub fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("enclos-test-").tempdir().context("making a folder for the programs under test")?;
+        remove_abandoned(&std::env::temp_dir());
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir().context("making a folder for the programs under test")?;
         open_to_all(dir.path())?;
         let stage = Stage {
             enclos: dir.path().join("bin/enclos"),
             dir,
             jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         };
-        for program in build(&["build", "--locked", "--package", "enclos", "--bins"])? {
+        for program in build(&[["build", "--locked", "--package", "enclos", "--bins"].as_slice(), &PROFILE].concat())? {
             stage.put("bin", &program)?;
         }
         Ok(stage)
@@ -47,6 +73,12 @@ impl Stage {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// `enclos` in it.
+    #[must_use]
+    pub fn enclos(&self) -> &Path {
+        &self.enclos
     }
 
     /// A way to run `program` as `user` (`None`: as ourselves), with a new and empty home.
@@ -99,7 +131,39 @@ impl Stage {
     }
 }
 
+/// Removes the stages of runs that were killed before they could.
+fn remove_abandoned(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Somebody else's, or being removed by another run right now: theirs to remove.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Readable and executable for everybody, whatever the umask.
 fn open_to_all(path: &Path) -> Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).with_context(|| format!("opening {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_owns_any_more_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = |name: &str| parent.path().join(name);
+        // No process has this number: it is above what `/proc/sys/kernel/pid_max` can be.
+        let dead = path(&format!("{PREFIX}4194305-x"));
+        let alive = path(&format!("{PREFIX}{}-x", std::process::id()));
+        let other = path("enclos-test-other");
+        for folder in [&dead, &alive, &other] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        remove_abandoned(parent.path());
+        assert_eq!([dead.exists(), alive.exists(), other.exists()], [false, true, true]);
+    }
 }

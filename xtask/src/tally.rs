@@ -1,7 +1,7 @@
 //! Counting what passed, failed and was skipped.
 
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,14 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+    }
+}
+
+impl Add for Tally {
+    type Output = Tally;
+    fn add(mut self, other: Self) -> Tally {
+        self += other;
+        self
     }
 }
 
