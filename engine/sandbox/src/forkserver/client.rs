@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enclos_cgroup::{Group, Name};
 use enclos_spec::Policy;
-use enclos_spec::plan::FilterSource;
+use enclos_spec::plan::{FilterSource, Plan};
 use enclos_sys::Errno;
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, openat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 
 use super::server::SlotRequest;
+use super::slot::split;
 use crate::command::{Command, Home};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::{ExecRequest, Reply};
@@ -146,6 +147,8 @@ pub(super) struct TemplateInner {
 pub struct Slot {
     socket: OwnedFd,
     planned: Arc<Planned>,
+    /// The part of the plan that each sandbox carries out, for the words of its faults.
+    fresh: Arc<Plan>,
 }
 
 /// What is left of a sandbox when its command is done: to be waited for and removed off the request's path.
@@ -173,6 +176,7 @@ pub struct Born {
     pub pidfd: OwnedFd,
     /// Init has said that the command is parked.
     ready: bool,
+    fresh: Arc<Plan>,
     slot: Option<Slot>,
     template: std::sync::Weak<TemplateInner>,
 }
@@ -219,6 +223,7 @@ impl TemplateInner {
         if planned.plan.seccomp.iter().any(|f| matches!(f, FilterSource::Program(_))) && planned.plan.seccomp.len() > 1 {
             return Err(Error::Unenforceable { field: "seccomp", missing: "a template holds one filter".to_owned() });
         }
+        let (lasting, fresh) = split(&planned.plan)?;
         let groups = match &planned.limits.group {
             None => 0,
             // Every hierarchy the group is in gives one descriptor; a throw-away group tells how many.
@@ -227,8 +232,8 @@ impl TemplateInner {
         let request = SlotRequest { plan: planned.plan.clone(), groups };
         let socket = self.launcher.slot(&request)?;
         match next_reply(&socket) {
-            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned) }),
-            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&planned.plan, stage, op, errno).into()),
+            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh) }),
+            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&lasting, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),
         }
@@ -260,7 +265,7 @@ impl TemplateInner {
         if let Some(group) = &mut group {
             group.close_v1_procs();
         }
-        let (pidfd, ready) = await_birth(&control, &slot.planned)?;
+        let (pidfd, ready) = await_birth(&control, &slot.fresh)?;
         Ok(Born {
             planned: Arc::clone(&slot.planned),
             facts: Arc::clone(&self.facts),
@@ -269,6 +274,7 @@ impl TemplateInner {
             park,
             pidfd,
             ready,
+            fresh: Arc::clone(&slot.fresh),
             slot: Some(slot),
             template: Arc::downgrade(self),
         })
@@ -281,7 +287,7 @@ impl TemplateInner {
 }
 
 /// Takes the reply that brings init's pidfd. The slot sends it, and init's own word that it is ready may come first: (pidfd, init is ready).
-fn await_birth(control: &OwnedFd, planned: &Planned) -> Result<(OwnedFd, bool)> {
+fn await_birth(control: &OwnedFd, fresh: &Plan) -> Result<(OwnedFd, bool)> {
     let mut ready = false;
     loop {
         let mut bytes = [0u8; crate::init::message::REPLY];
@@ -290,7 +296,7 @@ fn await_birth(control: &OwnedFd, planned: &Planned) -> Result<(OwnedFd, bool)> 
         match (Reply::decode(&bytes[..length]), received.into_iter().flatten().next()) {
             (Some(Reply::Born), Some(pidfd)) => return Ok((pidfd, ready)),
             (Some(Reply::Ready), _) => ready = true,
-            (Some(Reply::Failed { stage, op, errno }), _) => return Err(failure_of(&planned.plan, stage, op, errno).into()),
+            (Some(Reply::Failed { stage, op, errno }), _) => return Err(failure_of(fresh, stage, op, errno).into()),
             _ => return Err(Error::InitLost("the slot has ended".to_owned())),
         }
     }
@@ -317,7 +323,7 @@ impl Born {
         }
         match next_reply(&self.control) {
             Ok(Reply::Ready) => Ok(()),
-            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&self.planned.plan, stage, op, errno).into()),
+            Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&self.fresh, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),
         }

@@ -84,7 +84,7 @@ fn spare() -> Result<OwnedFd> {
 
 /// Splits a plan into what every sandbox of the slot shares and what each has fresh. A mount point of the fresh part is made in the lasting one, whose
 /// root is read-only at the end; a host tree that goes below a fresh mount is kept aside in the lasting root until then.
-fn split(plan: &Plan) -> Result<(Plan, Plan)> {
+pub fn split(plan: &Plan) -> Result<(Plan, Plan)> {
     let hidden = std::path::Path::new("/.enclos");
     let aside = std::path::Path::new("/.enclos-host");
     let directory = |dst: &std::path::Path, mode| Op::Dir { dst: dst.to_owned(), mode, parent_mode: 0o755 };
