@@ -191,18 +191,22 @@ int do_steal(int argc, char **argv) {
 /* leave KEY: what the next one could find: System V and POSIX objects, files in the shared places. Says which of them were there already. */
 int do_leave(int argc, char **argv) {
     key_t key = (key_t)number(argc, argv, 1, 0x454e434c);
+    char queue[64], shared[64], file[64];
+    snprintf(queue, sizeof queue, "/enclos-probe-%x", key);
+    snprintf(shared, sizeof shared, "/dev/shm/enclos-probe-%x", key);
+    snprintf(file, sizeof file, "/tmp/enclos-probe-%x", key);
     tell("found-shm", shmget(key, 4096, 0));
     tell("found-sem", semget(key, 1, 0));
     tell("found-msg", msgget(key, 0));
-    tell("found-mq", mq_open("/enclos-probe", O_RDONLY));
-    tell("found-dev-shm", open("/dev/shm/enclos-probe", O_RDONLY));
-    tell("found-tmp", open("/tmp/enclos-probe", O_RDONLY));
+    tell("found-mq", mq_open(queue, O_RDONLY));
+    tell("found-dev-shm", open(shared, O_RDONLY));
+    tell("found-tmp", open(file, O_RDONLY));
     shmget(key, 4096, IPC_CREAT | 0666);
     semget(key, 1, IPC_CREAT | 0666);
     msgget(key, IPC_CREAT | 0666);
-    mq_open("/enclos-probe", O_CREAT | O_RDWR, 0666, NULL);
-    close(open("/dev/shm/enclos-probe", O_CREAT | O_WRONLY, 0666));
-    close(open("/tmp/enclos-probe", O_CREAT | O_WRONLY, 0666));
+    mq_open(queue, O_CREAT | O_RDWR, 0666, NULL);
+    close(open(shared, O_CREAT | O_WRONLY, 0666));
+    close(open(file, O_CREAT | O_WRONLY, 0666));
     printf("left = %d\n", shmget(key, 4096, 0) >= 0);
     return 0;
 }

@@ -6,7 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+/// Ids of all processes this test process started for a [`Run`](crate::Run). Cgroups carry the id of the process that made them in their name.
+static STARTED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Notes a process as ours.
+pub(crate) fn started(pid: u32) {
+    STARTED.lock().expect("nobody panics while holding it").insert(pid);
+}
 
 /// First user id of the ranges that sandboxes of root get; nobody else on a plain host owns files from here on.
 const FIRST_RANGE_ID: u32 = 100_000;
@@ -24,7 +33,7 @@ impl HostState {
     pub fn take(mark: &str) -> HostState {
         let mut found = BTreeMap::new();
         found.insert("process", processes_marked(mark));
-        found.insert("cgroup", empty_cgroups());
+        found.insert("cgroup", cgroups().iter().map(|path| path.display().to_string()).collect());
         found.insert("mount", mounts());
         found.insert("key", keys());
         found.insert("ipc", system_v());
@@ -39,7 +48,8 @@ impl HostState {
         let mut new = Vec::new();
         for (kind, things) in &self.found {
             let old = before.found.get(kind).unwrap_or(&none);
-            new.extend(things.difference(old).map(|thing| format!("{kind} {thing}")));
+            let left = things.difference(old).filter(|thing| *kind != "cgroup" || is_left_over(thing));
+            new.extend(left.map(|thing| format!("{kind} {thing}")));
         }
         new
     }
@@ -146,10 +156,14 @@ fn cgroups() -> Vec<PathBuf> {
     found
 }
 
-/// Those of them that hold no process: a cgroup in use belongs to a sandbox that lives.
-fn empty_cgroups() -> BTreeSet<String> {
-    let empty = |path: &PathBuf| std::fs::read_to_string(path.join("cgroup.procs")).is_ok_and(|text| text.is_empty());
-    cgroups().iter().filter(|path| empty(path)).map(|path| path.display().to_string()).collect()
+/// Whether a cgroup is one that should be gone: it holds no process, so no sandbox lives in it, and a process we started made it; one with
+/// another id in its name (`enclos-PID-…`) belongs to somebody who works beside us.
+fn is_left_over(path: &str) -> bool {
+    let path = Path::new(path);
+    let started = STARTED.lock().expect("nobody panics while holding it");
+    let maker = |path: &Path| path.file_name()?.to_str()?.strip_prefix("enclos-")?.split('-').next()?.parse::<u32>().ok();
+    let ours = path.ancestors().filter_map(maker).any(|pid| started.contains(&pid));
+    ours && std::fs::read_to_string(path.join("cgroup.procs")).is_ok_and(|text| text.is_empty())
 }
 
 /// Mount points of this process, without the numbers that say nothing to a reader.
@@ -185,8 +199,8 @@ fn files(mark: &str) -> BTreeSet<String> {
     for dir in ["/tmp", "/var/tmp", "/run", "/run/lock", "/dev/shm", "/dev/mqueue"] {
         for path in list(Path::new(dir)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // The directories of tests that run beside this one are theirs.
-            let of_a_test = name.starts_with("enclos-test-") && !name.contains(mark);
+            // What tests that run beside this one put there is theirs.
+            let of_a_test = ["enclos-test-", "enclos-compat-"].iter().any(|prefix| name.starts_with(prefix)) && !name.contains(mark);
             let owned = path.symlink_metadata().is_ok_and(|meta| meta.uid() >= FIRST_RANGE_ID);
             if !of_a_test && (owned || name.contains("enclos")) {
                 found.insert(path.display().to_string());

@@ -206,7 +206,8 @@ impl<'w> Run<'w> {
             Input::From(file) => (file.into(), None),
         };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", words[0].display()));
+        let mut child = spawn(&mut command).unwrap_or_else(|e| panic!("{}: {e}", words[0].display()));
+        crate::host::started(child.id());
         if let (Some(bytes), Some(mut pipe)) = (bytes, child.stdin.take()) {
             std::thread::spawn(move || {
                 let _ = pipe.write_all(&bytes);
@@ -230,6 +231,18 @@ impl<'w> Run<'w> {
             _ => self.world.who.switch_to(),
         }
     }
+}
+
+/// Spawns, and tries again while the file is busy: a thread that forks just while another one writes a copy of the tool holds that file
+/// open for writing until its own exec.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..200 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::sleep(Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+    command.spawn()
 }
 
 const WEAK_WALL: &[&str] = &[
@@ -260,20 +273,24 @@ pub fn program(world: &World) -> PathBuf {
         return built;
     }
     let copy = world.path("enclos");
-    if !copy.exists() {
+    world.once(|| {
         std::fs::copy(&built, &copy).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
         std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("a file just made");
-    }
+    });
     copy
 }
 
 type Drain = JoinHandle<Vec<u8>>;
 
+/// Most that is kept of one stream. A test that fails because nothing bounds the output must not take the host's memory with it.
+const KEPT: usize = 128 << 20;
+
 fn drain(pipe: Option<impl Read + Send + 'static>) -> Drain {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
+            let _ = pipe.by_ref().take(KEPT as u64).read_to_end(&mut bytes);
+            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
         }
         bytes
     })

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::hostile;
@@ -50,6 +51,7 @@ pub struct World {
     /// In the environment of every process this world starts, and in the name of its directory.
     pub mark: String,
     dir: PathBuf,
+    tool: Once,
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -65,7 +67,7 @@ impl World {
         let dir = std::env::temp_dir().join(format!("enclos-test-{mark}"));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
-        let world = World { who, mark, dir };
+        let world = World { who, mark, dir, tool: Once::new() };
         world.open_up(&world.dir);
         world.make_dir("work");
         world.make_dir("out");
@@ -125,6 +127,11 @@ impl World {
         if let Some(uid) = self.who.switch_to() {
             chown(path, Some(uid), Some(uid)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         }
+    }
+
+    /// Runs `action` the first time only.
+    pub(crate) fn once(&self, action: impl FnOnce()) {
+        self.tool.call_once(action);
     }
 
     fn open_up(&self, path: &Path) {

@@ -161,9 +161,11 @@ fn key(stage: &Stage) -> u32 {
 }
 
 fn remove_left(key: u32) {
+    let names =
+        [format!("/dev/shm/enclos-probe-{key:x}"), format!("/tmp/enclos-probe-{key:x}"), format!("/dev/mqueue/enclos-probe-{key:x}")];
     let key = format!("{key:#x}");
     let _ = Command::new("ipcrm").args(["-M", &key, "-S", &key, "-Q", &key]).stderr(Stdio::null()).status();
-    for path in ["/dev/shm/enclos-probe", "/tmp/enclos-probe", "/dev/mqueue/enclos-probe"] {
+    for path in names {
         let _ = std::fs::remove_file(path);
     }
 }

@@ -121,7 +121,7 @@ pub const ATTEMPTS: &[Attempt] = &[
             if stage.world.who == Who::Root {
                 return Seen::Held("RLIMIT_NPROC does not bind root; the user's run shows it".into());
             }
-            let outcome = stage.run(&[]).under(["sh", "-c", "ulimit -u 1; exec \"$@\"", "sh"]).command(["/bin/echo", "ran"]).output();
+            let outcome = stage.run(&[]).under(["bash", "-c", "ulimit -u 1; exec \"$@\"", "bash"]).command(["/bin/echo", "ran"]).output();
             held_if(outcome.code == Some(125) && outcome.err().trim().lines().count() == 1 && outcome.stdout.is_empty(), outcome.describe())
         },
     },

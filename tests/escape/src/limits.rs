@@ -41,7 +41,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt {
         name: "fork_exit_storm",
         threat: "H2: processes too short-lived to be seen",
-        expected: "TIMED_OUT: CPU time of dead children counts",
+        expected: "TIMED_OUT: CPU time of dead children counts; without a cgroup's clock the report says that it may not",
         control: Control::Weak,
         attempt: |stage| cpu(stage, &["storm", "MS"]),
     },
@@ -205,7 +205,8 @@ pub const ATTEMPTS: &[Attempt] = &[
             }
             let outcome = stage.probe(&["--inodes", "1000"], &["inodes", "4000", &dir]);
             let made = outcome.try_of("inodes").and_then(|text| text.split(',').next()?.parse::<u64>().ok());
-            held_if(made.is_some_and(|made| made <= 1000 && made > 100), outcome.describe())
+            // The directories the sandbox itself consists of are the engine's own affair: a few either way.
+            held_if(made.is_some_and(|made| made <= 1024 && made > 900), outcome.describe())
         },
     },
     Attempt {
@@ -249,6 +250,11 @@ fn cpu(stage: &Stage, arguments: &[&str]) -> Seen {
     let span = if stage.is_real() { "6000" } else { "1200" };
     let arguments: Vec<&str> = arguments.iter().map(|word| if *word == "MS" { span } else { word }).collect();
     let outcome = stage.probe(&["--cpu", "500ms", "--wall", "30s"], &arguments);
+    // Nobody but a cgroup sees the time of children whose parent ignores SIGCHLD: they leave no account behind.
+    let weaker = outcome.report.as_ref().and_then(|report| report.weakened.iter().find(|line| line.contains("cpu")).cloned());
+    if let (Verdict::Ok, Some(line), true) = (outcome.verdict(), weaker, arguments[0] == "storm") {
+        return Seen::Held(format!("the report says: {line}"));
+    }
     verdict_among(&outcome, &[Verdict::TimedOut]).and(|| {
         // How near is the benchmark's business; a report that is far off means that somebody's time was not counted.
         let cpu = outcome.figure("cpu").unwrap_or(0);

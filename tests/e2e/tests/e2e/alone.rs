@@ -20,11 +20,11 @@ both! {
 
 /// Whole lives at concurrency 8, of several kinds; afterwards the host has no more of anything than before.
 fn many_lives(world: &World, count: u32) {
-    let kinds: &[(&[&str], &str, i32)] = &[
-        (&[], "exit 0", 0),
-        (&["--memory", "64M", "--processes", "20", "--best-effort"], "sleep 30 & exit 3", 3),
-        (&["--output", "1000"], "yes", 137),
-        (&["--tmpfs", "/mnt", "--net", "loopback"], "(setsid sleep 30 &) ; echo x > /tmp/x; exit 4", 4),
+    let kinds: &[(&[&str], &str, &[i32])] = &[
+        (&[], "exit 0", &[0]),
+        (&["--memory", "64M", "--processes", "20", "--best-effort"], "sleep 30 & exit 3", &[3]),
+        (&["--output", "1000"], "yes | head -c 10000000", &[137, 141]),
+        (&["--tmpfs", "/mnt", "--net", "loopback"], "(setsid sleep 30 &) ; echo x > /tmp/x; exit 4", &[4]),
     ];
     let before = HostState::counts();
     let marked = HostState::take(&world.mark);
@@ -37,9 +37,9 @@ fn many_lives(world: &World, count: u32) {
                     if number >= count {
                         return;
                     }
-                    let (flags, script, status) = kinds[number as usize % kinds.len()];
+                    let (flags, script, statuses) = kinds[number as usize % kinds.len()];
                     let outcome = Run::new(world).flags(flags.iter().copied()).sh(script).without_report().output();
-                    assert_eq!(outcome.code, Some(status), "life {number}: {}", outcome.describe());
+                    assert!(outcome.code.is_some_and(|code| statuses.contains(&code)), "life {number}: {}", outcome.describe());
                 }
             });
         }

@@ -80,7 +80,7 @@ both! {
     }
 
     fn memory_is_hit(world) {
-        let outcome = sh(world, &["--memory", "64M"], "exec tail /dev/zero");
+        let outcome = sh(world, &["--memory", "64M"], "head -c 400000000 /dev/zero | tail");
         if !refused_here(world, &outcome, "memory") {
             assert_hit(&outcome, Verdict::OutOfMemory, "memory");
             let peak = outcome.figure("memory-peak").expect("a memory limit brings a memory figure");
@@ -141,11 +141,17 @@ both! {
     }
 
     fn output_is_hit(world) {
-        let outcome = sh(world, &["--output", "10000"], "yes");
+        let outcome = sh(world, &["--output", "10000"], "yes | head -c 30000000");
         assert_hit(&outcome, Verdict::OutputLimit, "output");
         assert_eq!(outcome.stdout.len(), 10_000, "{:?}", outcome.code);
-        let outcome = sh(world, &["--output", "10000"], "yes >&2");
+        let outcome = sh(world, &["--output", "10000"], "yes | head -c 30000000 >&2");
         assert_hit(&outcome, Verdict::OutputLimit, "output");
+    }
+
+    fn the_status_at_the_output_limit_is_that_of_a_kill(world) {
+        // Not that of a SIGPIPE (141) that comes first: which of the two it is must not be a matter of luck.
+        let statuses: Vec<_> = (0..20).map(|_| sh(world, &["--output", "1000"], "yes | head -c 10000000").code).collect();
+        assert_eq!(statuses, [Some(137); 20]);
     }
 
     fn file_size_is_bounded(world) {
@@ -191,7 +197,8 @@ both! {
     }
 
     fn figures_have_units_and_sources(world) {
-        let outcome = sh(world, &[], "echo four; sleep 0.05");
+        // Bytes are seen where a limit makes them pass through us; without one the command writes straight to the caller's file or pipe.
+        let outcome = sh(world, &["--output", "1M"], "echo four; sleep 0.05");
         let report = outcome.report.clone().expect("a report was asked for");
         for (name, unit) in [("wall", "us"), ("cpu", "us"), ("stdout", "bytes"), ("stderr", "bytes")] {
             let figure = report.figure(name).unwrap_or_else(|| panic!("no figure {name}: {:?}", report.figures));
