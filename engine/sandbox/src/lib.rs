@@ -28,9 +28,20 @@ pub use command::{Child, Command, Outcome, Output, Stdio};
 pub use enclos_spec as spec;
 pub use error::{Error, Failure, Result, Stage};
 pub use forkserver::{Launcher, Pool, Template};
+pub use probe::doctor::{Finding, doctor, doctor_for};
 pub use sandbox::Sandbox;
 
 /// The launcher process (`enclos launch`).
 pub mod launcher {
     pub use crate::forkserver::serve;
+}
+
+/// Decodes a datagram as either side of the protocol would. For fuzzing; says nothing.
+#[doc(hidden)]
+pub fn decode_any_message(bytes: &[u8]) {
+    use init::message::{Exec, Reply, Request};
+    if let Some(Request::Exec(exec)) = Request::decode(bytes) {
+        let _ = Exec::skip(exec.block, usize::from(exec.directories) + usize::from(exec.files)).and_then(Exec::first);
+    }
+    let _ = Reply::decode(bytes);
 }

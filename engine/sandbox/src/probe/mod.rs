@@ -3,6 +3,8 @@
 pub mod doctor;
 pub mod ids;
 
+pub use doctor::{Finding, doctor, doctor_for};
+
 use std::path::{Path, PathBuf};
 
 pub use enclos_cgroup::Restrict;

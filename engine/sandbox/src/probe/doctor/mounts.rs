@@ -122,7 +122,7 @@ fn devpts(tried: Result<(), Refusal>, ground: &Ground, binary: &Path) -> Finding
 
 /// Only root shows host directories through an id map: for anybody else the ids are right as they are.
 fn id_mapped(facts: &Facts) -> Finding {
-    const SUBJECT: &str = "id-mapped mounts of /";
+    const SUBJECT: &str = "id-mapped mounts";
     let map = match ids::room(&facts.own_ids) {
         Some((base, _)) => vec![IdRange { inside: 0, outside: base, count: ids::RANGE }],
         // The caller's own id, as the command's.
@@ -130,12 +130,13 @@ fn id_mapped(facts: &Facts) -> Finding {
     };
     let identity = Identity { uid: Some(1000), gid: Some(1000), uid_map: map.clone(), gid_map: map, ..Identity::default() };
     let tried = (|| {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = open_tree(CWD, c"/", flags)?;
+        // With all below it, as a run does: in a container a part cannot be had without the rest.
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        let tree = open_tree(CWD, c"/usr", flags)?;
         set_id_map(&tree, IdMap::make(&identity, 0, 0)?.namespace())
     })();
     match tried {
-        Ok(()) => Finding::ok(SUBJECT, "usable: what a sandbox of root may write is shown as its own"),
+        Ok(()) => Finding::ok(SUBJECT, "usable on the file system of /usr: what a sandbox of root may write is shown as its own"),
         Err(errno) => {
             let why = match errno {
                 Errno::INVAL => ": its file system cannot be mapped, as an overlay cannot",
@@ -144,7 +145,7 @@ fn id_mapped(facts: &Facts) -> Finding {
             };
             Finding::weak(
                 SUBJECT,
-                format!("{}{why}", reason(errno)),
+                format!("of /usr: {}{why}", reason(errno)),
                 "as root, --rw, --bind, --overlay and what not everybody may read are refused on this file system; on others they may work",
                 "keep such directories on ext4, xfs, btrfs or tmpfs (in a container: a volume), run Linux 5.19 or later, or run enclos as an \
                  ordinary user",
