@@ -34,7 +34,7 @@ pub struct Facts {
     pub cgroups: Host,
     /// Hard limit on open files.
     pub open_files_limit: Option<u64>,
-    /// CPUs online.
+    /// CPUs this process may use.
     pub cpus: usize,
 }
 
@@ -81,7 +81,7 @@ impl Facts {
             system: SYSTEM.iter().filter_map(|path| system_directory(Path::new(path))).collect(),
             cgroups: Host::detect(&view),
             open_files_limit: rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus: rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize),
         })
     }
 }
