@@ -45,6 +45,9 @@ pub struct Suite {
     pub without: Vec<String>,
 }
 
+/// Lines of a failed test's output that are shown, the last ones: a flood would hide the other failures.
+const SHOWN: usize = 80;
+
 /// What one test left behind.
 struct Outcome {
     tally: Tally,
@@ -157,7 +160,9 @@ fn judge(name: &str, status: Option<ExitStatus>, took: Duration, text: &str) -> 
     };
     let rows = table_rows(text);
     if let Some(why) = failure {
-        let shown = text.lines().map(|line| format!("    | {line}")).collect::<Vec<_>>().join("\n");
+        let lines: Vec<&str> = text.lines().collect();
+        let kept = &lines[lines.len().saturating_sub(SHOWN)..];
+        let shown = kept.iter().map(|line| format!("    | {line}")).collect::<Vec<_>>().join("\n");
         return Outcome { tally: Tally::one(false), rows, notes: vec![format!("FAIL {name} ({why})\n{shown}")] };
     }
     let mut outcome = Outcome { tally: Tally::one(true), rows, notes: Vec::new() };
