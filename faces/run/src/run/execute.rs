@@ -96,11 +96,15 @@ fn complaint(request: &Request, error: &Error) -> String {
     let field = match error {
         Error::Policy(PolicyError::Value { field, .. }) | Error::Unenforceable { field, .. } => Some(*field),
         Error::Step(failure) => {
-            let field = blame(&request.policy, failure);
-            if let (Some(field), Some(path)) = (field, &failure.subject) {
-                line = format!("{field}: {path:?}: {}", failure.reason());
+            let blamed = blame(&request.policy, failure);
+            if let Some((field, value)) = &blamed {
+                let reason = failure.reason();
+                line = match failure.stage {
+                    Stage::Place => format!("{field}: {value:?}: no place can be made for it: {reason}"),
+                    _ => format!("{field}: {value:?}: {reason}"),
+                };
             }
-            field
+            blamed.map(|(field, _)| field)
         }
         _ => None,
     };
@@ -115,23 +119,29 @@ fn complaint(request: &Request, error: &Error) -> String {
     }
 }
 
-/// The key that brought the path a step failed on.
-fn blame(policy: &Policy, failure: &Failure) -> Option<&'static str> {
+/// The key that brought what a step failed on, and its value.
+fn blame(policy: &Policy, failure: &Failure) -> Option<(&'static str, String)> {
+    if let (Stage::Cpus, Some(cpus)) = (failure.stage, &policy.cpus) {
+        return Some(("cpus", String::from(cpus.clone())));
+    }
     let path = Path::new(failure.subject.as_deref()?);
     let is = |known: &Option<PathBuf>| known.as_deref() == Some(path);
     let has = |known: &[PathBuf]| known.iter().any(|known| known == path);
-    match failure.stage {
-        Stage::Source if has(&policy.ro) => Some("ro"),
-        Stage::Source if has(&policy.rw) => Some("rw"),
-        Stage::Source if has(&policy.dev) => Some("dev"),
-        Stage::Source if policy.bind.iter().any(|binding| binding.src == path) => Some("bind"),
-        Stage::Source if policy.overlay.iter().any(|layered| layered.path == path) => Some("overlay"),
-        Stage::Streams if is(&policy.stdin) => Some("stdin"),
-        Stage::Streams if is(&policy.stdout) => Some("stdout"),
-        Stage::Streams if is(&policy.stderr) => Some("stderr"),
-        Stage::Workdir if is(&policy.workdir) => Some("workdir"),
-        _ => None,
-    }
+    let brought = match failure.stage {
+        Stage::Source | Stage::Place | Stage::Operation => vec![
+            ("ro", has(&policy.ro)),
+            ("rw", has(&policy.rw)),
+            ("tmpfs", has(&policy.tmpfs)),
+            ("dev", has(&policy.dev)),
+            ("bind", policy.bind.iter().any(|binding| binding.src == path || binding.dst == path)),
+            ("overlay", policy.overlay.iter().any(|layered| layered.path == path)),
+        ],
+        Stage::Streams => vec![("stdin", is(&policy.stdin)), ("stdout", is(&policy.stdout)), ("stderr", is(&policy.stderr))],
+        Stage::Workdir => vec![("workdir", is(&policy.workdir))],
+        _ => Vec::new(),
+    };
+    let (field, _) = brought.into_iter().find(|(_, brought)| *brought)?;
+    Some((field, path.display().to_string()))
 }
 
 /// The report about a run that did not come about.

@@ -55,8 +55,8 @@ pub const FLAGS: &[Flag<Request>] = &[
         default: "",
         adds: true,
         help: "Show a directory that looks writable; the host's stays as it is",
-        more: "Writes go to a private layer that is thrown away, or, with :LAYER, to that directory of the host, where they are kept: \
-               changes appear in LAYER/upper, and LAYER/work must be there beside it for the kernel.",
+        more: "Writes go to a private layer that is thrown away, or, with :LAYER, to that directory of the host, where they are kept, in \
+               LAYER/upper; LAYER/work is the kernel's. Both are made if they are missing.",
         apply: |request, v| {
             let (path, layer) = value::pair(v).map_or((v, None), |(path, layer)| (path, Some(layer)));
             let layer = layer.map(|layer| value::path(&request.anchor, layer)).transpose()?;
