@@ -28,7 +28,7 @@ pub(crate) fn read(dir: impl AsFd, name: &str) -> Result<Vec<u8>, Errno> {
 
 /// The whole content of an open file, from its start.
 pub(crate) fn read_all(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let mut content = vec![0; 1024];
+    let mut content = vec![0; 4096];
     let mut filled = 0;
     loop {
         match rustix::io::pread(fd, &mut content[filled..], filled as u64) {

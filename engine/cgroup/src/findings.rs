@@ -97,20 +97,18 @@ impl Host {
     /// Killing a whole group at once needs no controller, but a v2 tree on Linux 5.14 or later.
     fn kill_finding(&self) -> Finding {
         let subject = "kill a whole group".to_owned();
-        let (state, detail) = match self.v2.as_ref().map(|tree| (has_kill(tree), tree.parent(ControllerSet::NONE))) {
-            Some((true, Ok(_))) => (State::Ok, "cgroup.kill".to_owned()),
-            Some((false, Ok(_))) => (State::Weak, "this kernel has no cgroup.kill".to_owned()),
-            Some((_, Err(missing))) => (State::Weak, missing.to_string()),
-            None => (State::Weak, "no v2 tree".to_owned()),
+        const NEW_KERNEL: &str = "run Linux 5.14 or later with a v2 tree";
+        let (detail, remedy) = match self.v2.as_ref().map(|tree| (has_kill(tree), tree.parent(ControllerSet::NONE))) {
+            Some((true, Ok(_))) => {
+                let detail = "cgroup.kill".to_owned();
+                return Finding { subject, state: State::Ok, detail, cost: String::new(), remedy: String::new() };
+            }
+            Some((false, Ok(_))) => ("this kernel has no cgroup.kill".to_owned(), NEW_KERNEL.to_owned()),
+            Some((_, Err(missing))) => (missing.to_string(), self.remedy(Controller::Freezer, &missing)),
+            None => ("no v2 tree".to_owned(), NEW_KERNEL.to_owned()),
         };
-        let (cost, remedy) = match state {
-            State::Ok => (String::new(), String::new()),
-            _ => (
-                "processes are frozen where possible and killed one by one, until none is left".to_owned(),
-                "run Linux 5.14 or later with a v2 tree".to_owned(),
-            ),
-        };
-        Finding { subject, state, detail, cost, remedy }
+        let cost = "processes are frozen where possible and killed one by one, until none is left".to_owned();
+        Finding { subject, state: State::Weak, detail, cost, remedy }
     }
 
     fn remedy(&self, controller: Controller, missing: &Missing) -> String {

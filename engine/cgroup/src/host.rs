@@ -4,6 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::CWD;
+use rustix::io::Errno;
+
+use crate::file::read;
 use crate::parent::Parent;
 use crate::procfs::{cgroup_mounts, memberships};
 use crate::v1::Hierarchy;
@@ -42,11 +46,11 @@ impl ProcView {
     /// Whatever opening or reading `/proc/self/mountinfo` or `/proc/self/cgroup` gives. A kernel without control groups has no
     /// `/proc/self/cgroup`; that is no error, but an empty one.
     pub fn read() -> std::io::Result<Self> {
-        let cgroup = match std::fs::read("/proc/self/cgroup") {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        let cgroup = match read(CWD, "/proc/self/cgroup") {
+            Err(Errno::NOENT) => Vec::new(),
             result => result?,
         };
-        Ok(ProcView { mountinfo: std::fs::read("/proc/self/mountinfo")?, cgroup, restrict: Restrict::Nothing })
+        Ok(ProcView { mountinfo: read(CWD, "/proc/self/mountinfo")?, cgroup, restrict: Restrict::Nothing })
     }
 
     /// The same view with part of the host hidden.

@@ -34,7 +34,7 @@ impl Maker {
         {
             return Ok(*maker);
         }
-        let stat = std::fs::read("/proc/self/stat")?;
+        let stat = crate::file::read(rustix::fs::CWD, "/proc/self/stat")?;
         let stat = Stat::parse(&stat).ok_or_else(|| std::io::Error::other("/proc/self/stat: not as in proc_pid_stat(5)"))?;
         let maker = Maker { pid: stat.pid, start: stat.start, pid_namespace: own_pid_namespace() };
         let _ = CURRENT.set((pid, maker));
@@ -47,7 +47,7 @@ impl Maker {
         if self.pid_namespace != own_pid_namespace() {
             return true;
         }
-        match std::fs::read(format!("/proc/{}/stat", self.pid)) {
+        match crate::file::read(rustix::fs::CWD, &format!("/proc/{}/stat", self.pid)) {
             Ok(text) => Stat::parse(&text).is_none_or(|stat| stat.start == self.start && !stat.is_dead()),
             Err(_) => {
                 let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);

@@ -145,7 +145,7 @@ impl Parent {
         let request = need.v2_request('+');
         match write(dir, FILE, request.as_bytes()) {
             // The node does not have the controller: the base must pass it on first.
-            Err(Errno::NOENT) if may_enable(&self.base) => {
+            Err(Errno::NOENT) if may_enable(&self.base).map_err(|errno| ("read the processes above", errno))? => {
                 write(&*self.base, FILE, request.as_bytes()).map_err(|errno| ("enable controllers above", errno))?;
                 write(dir, FILE, request.as_bytes())
             }
@@ -176,8 +176,8 @@ fn is_gone(errno: Errno) -> bool {
 /// Whether controllers may be enabled in a v2 group: it has no process of its own, or is the root of the whole tree (which alone has
 /// no `cgroup.type`). The kernel itself would let us enable threaded controllers beside processes, and thereby turn the group into a
 /// threaded domain where no sandbox can live; so this is looked up, not tried.
-pub(crate) fn may_enable(dir: &OwnedFd) -> bool {
-    is_tree_root(dir) || read(dir, "cgroup.procs").is_ok_and(|procs| procs.is_empty())
+pub(crate) fn may_enable(dir: &OwnedFd) -> Result<bool, Errno> {
+    Ok(is_tree_root(dir) || read(dir, "cgroup.procs")?.is_empty())
 }
 
 /// Whether a v2 group is the root of the whole tree.

@@ -119,14 +119,13 @@ impl Group {
     }
 
     fn read_cpu(&self, node: &Node, usage: &mut Usage) -> Result<(), CgroupError> {
-        usage.cpu = Some(Reading { value: self.cpu_usec()?, source: self.cpu_source().unwrap_or_default() });
+        let total = self.cpu_usec()?;
+        usage.cpu = reading(Some(total), self.cpu_source().unwrap_or_default());
         if node.version == Version::V1 {
-            let part = |file, source| -> Result<Option<Reading>, CgroupError> {
-                let nanoseconds = self.number(node, file)?;
-                Ok(nanoseconds.map(|n| Reading { value: n / 1_000, source }))
-            };
-            usage.cpu_user = part("cpuacct.usage_user", "cgroup v1 cpuacct.usage_user")?;
-            usage.cpu_system = part("cpuacct.usage_sys", "cgroup v1 cpuacct.usage_sys")?;
+            let parts = self.number(node, "cpuacct.usage_user")?.zip(self.number(node, "cpuacct.usage_sys")?);
+            let parts = parts.map(|(user, system)| split(total, user, system));
+            usage.cpu_user = reading(parts.map(|(user, _)| user), "cgroup v1 cpuacct.usage in the ratio of usage_user to usage_sys");
+            usage.cpu_system = reading(parts.map(|(_, system)| system), "cgroup v1 cpuacct.usage in the ratio of usage_sys to usage_user");
             return Ok(());
         }
         if let Some(Clock::V2(fd)) = self.clock.get() {
@@ -229,7 +228,36 @@ fn reading(value: Option<u64>, source: &'static str) -> Option<Reading> {
     value.map(|value| Reading { value, source })
 }
 
+/// Divides an exact total in the ratio of two sampled parts: v1 counts these by clock ticks, so they may fall well short of it. The kernel
+/// does the same for v2 and for `getrusage(2)`.
+fn split(total: u64, user: u64, system: u64) -> (u64, u64) {
+    let sampled = u128::from(user) + u128::from(system);
+    let share = (u128::from(total) * u128::from(system)).checked_div(sampled).unwrap_or(0);
+    let system = u64::try_from(share).unwrap_or(total).min(total);
+    (total - system, system)
+}
+
 /// Raises a highest value, and gives it.
 fn raise(highest: &AtomicU64, value: u64) -> u64 {
     highest.fetch_max(value, Ordering::Relaxed).max(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn parts_add_up_to_the_total() {
+        assert_eq!(split(1_000, 300, 100), (750, 250));
+        assert_eq!(split(900, 0, 0), (900, 0), "no tick fell into it");
+        assert_eq!(split(u64::MAX, u64::MAX, u64::MAX), (u64::MAX / 2 + 1, u64::MAX / 2));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_numbers_panic_and_nothing_is_lost(total: u64, user: u64, system: u64) {
+            let (user, system) = split(total, user, system);
+            proptest::prop_assert_eq!(user + system, total);
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Hierarchy {
     pub point: PathBuf,
     /// The path of our own group, or why it has none here.
     own: Result<PathBuf, Missing>,
-    parent: OnceLock<Result<Arc<Parent>, Missing>>,
+    parent: OnceLock<Arc<Parent>>,
 }
 
 impl Hierarchy {
@@ -44,18 +44,17 @@ impl Hierarchy {
         self.own.as_deref().map_err(Clone::clone)
     }
 
-    /// Where groups are made; looked up once.
+    /// Where groups are made. Kept once found; a failure is not, for it may pass (no descriptor left, say).
     pub(crate) fn parent(&self) -> Result<Arc<Parent>, Missing> {
-        self.parent
-            .get_or_init(|| {
-                let path = self.own.clone()?;
-                let dir = open_dir(rustix::fs::CWD, &path).map_err(|errno| Missing::Unreadable { path: path.clone(), errno })?;
-                match obstacle(&dir, &path, &[]) {
-                    Some(missing) => Err(missing),
-                    None => Ok(Arc::new(Parent::direct(dir, path))),
-                }
-            })
-            .clone()
+        if let Some(parent) = self.parent.get() {
+            return Ok(parent.clone());
+        }
+        let path = self.own()?;
+        let dir = open_dir(rustix::fs::CWD, path).map_err(|errno| Missing::Unreadable { path: path.to_owned(), errno })?;
+        match obstacle(&dir, path, &[]) {
+            Some(missing) => Err(missing),
+            None => Ok(self.parent.get_or_init(|| Arc::new(Parent::direct(dir, path.to_owned()))).clone()),
+        }
     }
 }
 

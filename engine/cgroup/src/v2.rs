@@ -133,7 +133,9 @@ impl<'a> Candidate<'a> {
             if let Some(missing) = obstacle(&self.dir, self.path, &["cgroup.subtree_control"]) {
                 return Err(missing);
             }
-            if !enable || !may_enable(&self.dir) {
+            let enable =
+                enable && may_enable(&self.dir).map_err(|errno| Missing::Unreadable { path: self.path.join("cgroup.procs"), errno })?;
+            if !enable {
                 refuse(lacking, |controller, dir| Missing::Populated { controller, dir })?;
             }
         }

@@ -12,12 +12,12 @@ use crate::real::skip;
 const PLACE: &str = "ENCLOS_TEST_PLACE";
 
 /// Whether this is the second run, in its place.
-fn in_place() -> bool {
+pub fn in_place() -> bool {
     std::env::var_os(PLACE).is_some()
 }
 
 /// Runs `test` again by `command`, which is to end in the words that start a program; its copy can be run by any user.
-fn run_in_place(test: &str, command: &[&str]) {
+pub fn run_in_place(test: &str, command: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("test");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
@@ -35,15 +35,12 @@ fn run_in_place(test: &str, command: &[&str]) {
 fn a_user_without_delegation_is_told_what_is_not_writable() {
     const TEST: &str = "delegated::a_user_without_delegation_is_told_what_is_not_writable";
     if !in_place() {
-        if !rustix::process::geteuid().is_root() {
-            return skip(TEST, "root");
+        if !rustix::process::geteuid().is_root() || Host::probe().unwrap().kind() == Kind::None {
+            return skip(TEST, "root, and a cgroup file system");
         }
         return run_in_place(TEST, &["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     }
     let host = Host::probe().unwrap();
-    if host.kind() == Kind::None {
-        return;
-    }
     for controller in [Controller::Memory, Controller::Pids] {
         let missing = host.place(controller).unwrap_err();
         assert!(missing.to_string().ends_with(" is not writable by uid 65534"), "{controller}: {missing}");
@@ -121,7 +118,6 @@ fn a_user_uses_the_subtree_that_is_delegated_and_stays_in_it() {
     group.kill().unwrap();
     group.remove().unwrap();
     assert!(!place.parent.exists(), "the node goes with its last group");
-    assert!(host.place(Controller::CpuSet).is_err(), "what was not delegated is missing");
 }
 
 #[test]
@@ -133,7 +129,7 @@ fn a_process_alone_in_its_container_settles_and_then_has_every_controller() {
         // As a container with a cgroup namespace of its own: its tree starts at our group.
         let root = scratch.0.parent().unwrap().display().to_string();
         let enter = format!(
-            "echo 0 > {}/cgroup.procs && exec unshare --cgroup --mount sh -c 'mount -t cgroup2 none {root} && exec \"$@\"' sh \"$@\"",
+            "echo 0 > {}/cgroup.procs && exec unshare --cgroup --mount sh -c 'umount {root} && mount -t cgroup2 none {root} && exec \"$@\"' sh \"$@\"",
             scratch.0.display()
         );
         return run_in_place(TEST, &["sh", "-c", &enter, "sh"]);

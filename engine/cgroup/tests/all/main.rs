@@ -2,6 +2,7 @@
 
 mod delegated;
 mod detect;
+mod faults;
 mod fixture;
 mod life;
 mod limits;

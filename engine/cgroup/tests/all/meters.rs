@@ -33,8 +33,7 @@ fn cpu_time_counts_children_that_have_ended() {
         let usage = group.usage().unwrap();
         let (total, user, system) = (usage.cpu.unwrap().value, usage.cpu_user.unwrap().value, usage.cpu_system.unwrap().value);
         assert!(total >= group.cpu_usec().unwrap() - 50_000);
-        // v1 counts the parts by ticks where the kernel has no precise accounting.
-        assert!((user + system).abs_diff(total) <= total / 5 + 40_000, "{usage:?}");
+        assert!((user + system).abs_diff(total) <= 1, "{usage:?}");
         drop(shell);
         group.kill().unwrap();
         group.remove().unwrap();

@@ -8,7 +8,8 @@ use enclos_cgroup::{Controller, Group, Host, Kind, Limits, Name, ProcView, Restr
 /// Says that a test does not run here, past the test harness's capture; with `ENCLOS_TEST_NO_SKIP` set, that is a failure.
 pub fn skip(test: &str, needs: &str) {
     assert!(std::env::var_os("ENCLOS_TEST_NO_SKIP").is_none(), "{test}: needs {needs}, and nothing may be skipped");
-    let _ = writeln!(std::io::stderr(), "{test} ... skipped: needs {needs}");
+    // One write, so that it stays one line among those of other threads.
+    let _ = std::io::stderr().write_all(format!("{test} ... skipped: needs {needs}\n").as_bytes());
 }
 
 /// This host as it is, and as lesser hosts that it contains: each kind at most once, and only those on which `controllers` are usable.
