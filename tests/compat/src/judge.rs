@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use enclos_testkit::Who;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::case::{Case, Incumbent};
-use crate::place::Place;
+use crate::place::{Place, STARTING};
 use crate::programs::{self, Program};
 
 /// A script that takes longer hangs.
@@ -104,6 +105,7 @@ fn run(place: &Place, script: &str) -> Result<Seen, String> {
     let (out, err) = (place.dir.join("stdout"), place.dir.join("stderr"));
     let open = |path| File::create(path).map_err(|e| format!("  {e}\n"));
     // Files, not pipes: a process left behind would keep a pipe open and the test waiting. A group of its own, so that such a one can be ended.
+    let quiet = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(&words[0])
         .args(&words[1..])
         .env_clear()
@@ -115,6 +117,7 @@ fn run(place: &Place, script: &str) -> Result<Seen, String> {
         .process_group(0)
         .spawn()
         .map_err(|e| format!("  {:?}: {e}\n", words[0]))?;
+    drop(quiet);
     let status = wait(&mut child);
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);

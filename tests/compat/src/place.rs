@@ -16,6 +16,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use enclos_testkit::Who;
 
@@ -27,6 +28,10 @@ RO='--ro-bind /usr /usr --ro-bind-try /bin /bin --ro-bind-try /lib /lib --ro-bin
 export RO
 norm() { sed -E 's/"child-pid": [0-9]+/"child-pid": PID/; s/(-namespace": )[0-9]+/\1NS/g' "$1"; }
 "#;
+
+/// Held while a program is copied and while one is started: a process started in between would inherit the copy open for writing, and what is open for
+/// writing cannot be executed.
+pub static STARTING: Mutex<()> = Mutex::new(());
 
 /// A directory for one run of one case; gone when dropped.
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Place {
         if self.who.switch_to().is_none() || program.version.is_some() {
             return std::os::unix::fs::symlink(&program.path, name);
         }
+        let _quiet = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         fs::copy(&program.path, &name)?;
         fs::set_permissions(&name, PermissionsExt::from_mode(0o755))
     }

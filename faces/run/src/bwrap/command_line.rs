@@ -123,6 +123,26 @@ pub struct FileOp {
     pub dest: PathBuf,
 }
 
+impl FileOp {
+    /// The paths of the host it needs.
+    pub fn sources(&self) -> impl Iterator<Item = &PathBuf> {
+        let (one, many, kept): (Option<&PathBuf>, &[PathBuf], [Option<&PathBuf>; 2]) = match &self.kind {
+            Kind::Bind { from: From::Path(path), .. } => (Some(path), &[], [None, None]),
+            Kind::Overlay { sources, upper: Upper::Keep { upper, work } } => (None, sources, [Some(upper), Some(work)]),
+            Kind::Overlay { sources, .. } => (None, sources, [None, None]),
+            _ => (None, &[], [None, None]),
+        };
+        one.into_iter().chain(many).chain(kept.into_iter().flatten())
+    }
+
+    /// Needs a path that is empty, which no path of the host is. `-try` binds skip that as they skip any that is missing.
+    #[must_use]
+    pub fn has_empty_source(&self) -> bool {
+        let optional = matches!(self.kind, Kind::Bind { optional: true, .. });
+        !optional && self.sources().any(|path| path.as_os_str().is_empty())
+    }
+}
+
 /// What a file operation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {

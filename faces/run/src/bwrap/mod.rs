@@ -9,8 +9,10 @@
 pub mod capability;
 pub mod command_line;
 pub mod complete;
+pub mod failure;
 pub mod flag;
 pub mod help;
+pub mod launch;
 pub mod limits;
 pub mod man;
 pub mod message;
@@ -20,11 +22,13 @@ pub mod plan;
 pub mod status;
 pub mod table;
 
+pub use launch::main;
+
 /// The version of bubblewrap whose manual this front follows.
 pub const BUBBLEWRAP: &str = "0.11.1";
 
-/// Answer to `--version`. Programs that call bubblewrap split the line at spaces and take the second word, so that word is bubblewrap's.
+/// Answer to `--version`: exactly bubblewrap's, because programs take the last word of it, or the second, or all from the first digit on.
 #[must_use]
 pub fn version() -> String {
-    format!("bubblewrap {BUBBLEWRAP} (enclos {})\n", env!("CARGO_PKG_VERSION"))
+    format!("bubblewrap {BUBBLEWRAP}\n")
 }

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use enclos_spec::plan::{Capabilities, Descriptors, FilterSource, IdRange, Identity, Init, Join, Namespaces, Plan};
+use enclos_spec::plan::{Capabilities, Descriptors, IdRange, Identity, Init, Join, Namespaces, Plan};
 
 use super::capability;
 use super::command_line::{Change, CommandLine, From, Kind, Unshare};
@@ -38,14 +38,12 @@ pub struct Caller {
     pub cgroup_namespaces: bool,
     /// Paths among the sources of `-try` binds that do not exist.
     pub missing: Vec<PathBuf>,
-    /// Filters read from `--seccomp` or `--add-seccomp-fd`, in order.
-    pub filters: Vec<Vec<u8>>,
 }
 
 /// Everything the engine is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
-    /// What the sandbox is.
+    /// What the sandbox is, without filters: those are read from their descriptors when everything else was found right.
     pub plan: Plan,
     /// Which operation of the command line each operation of the plan comes from, for messages.
     pub origins: Vec<Origin>,
@@ -92,7 +90,6 @@ pub fn plan(line: &CommandLine, caller: &Caller) -> Result<Launch, String> {
         loopback: namespaces.net,
         namespaces,
         ops,
-        seccomp: caller.filters.iter().cloned().map(FilterSource::Program).collect(),
         new_session: line.new_session,
         die_with_parent: line.die_with_parent,
         init: if needs_init(line) { Init::Reaper } else { Init::None },
@@ -147,7 +144,9 @@ fn check(line: &CommandLine, namespaces: &Namespaces) -> Result<(), String> {
     refuse(line.gid.is_some() && !has_ids, "Specifying --gid requires --unshare-user or --userns")?;
     refuse(line.hostname.is_some() && !namespaces.uts, "Specifying --hostname requires --unshare-uts")?;
     refuse(line.as_pid_1 && !namespaces.pid, "Specifying --as-pid-1 requires --unshare-pid")?;
-    refuse(line.as_pid_1 && !line.lock_files.is_empty(), "Specifying --as-pid-1 and --lock-file is not permitted")
+    refuse(line.as_pid_1 && !line.lock_files.is_empty(), "Specifying --as-pid-1 and --lock-file is not permitted")?;
+    // The engine would have to take an empty path for something; nothing is what it is.
+    refuse(line.ops.iter().any(|op| op.has_empty_source()), "Can't find source path : No such file or directory")
 }
 
 /// A new user namespace maps one id: the caller's. A devpts can only be mounted where user and group 0 are mapped, so with `--dev` and other

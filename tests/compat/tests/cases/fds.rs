@@ -5,7 +5,9 @@ use enclos_tests_compat::Case;
 pub const CASES: &[Case] = &[
     Case::new("the_command_inherits_the_callers", "$B $RO --proc /proc sh -c 'cat <&5' 5<file").out("data\n"),
     Case::new("the_command_gets_its_streams", "echo in | $B $RO sh -c 'cat; echo err >&2' 2>e; cat e").out("in\nerr\n"),
-    Case::new("a_closed_stdin_stays_closed", "$B $RO --proc /proc sh -c '[ -e /proc/self/fd/0 ] || echo closed' <&-").out("closed\n"),
+    Case::new("a_closed_stdin_stays_closed", "$B $RO --proc /proc sh -c '[ -e /proc/self/fd/0 ] || echo closed' <&-")
+        .out("")
+        .differs("a closed standard stream of ours is /dev/null, so that no file opened later takes its place"),
     Case::new("closed_streams_are_no_trouble", "$B $RO true <&- >&- 2>&-"),
     Case::new("closed_streams_are_no_trouble_with_init", "$B $RO --unshare-pid true <&- >&- 2>&-"),
     Case::new("used_descriptors_are_closed", "$B $RO --proc /proc --file 3 /a --block-fd 4 --sync-fd 5 --json-status-fd 6 --info-fd 7 --seccomp 8 sh -c 'for n in 3 4 5 6 7 8; do [ -e /proc/$$/fd/$n ] && echo $n; done; true' 3<file 4<file 5<file 6>s 7>i 8<filter.1"),

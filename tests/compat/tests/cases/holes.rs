@@ -42,6 +42,8 @@ pub const CASES: &[Case] = &[
         .differs("bubblewrap makes it beside the new root"),
     Case::new("nothing_of_the_scaffolding_is_left", "$B $RO sh -c 'ls -d /oldroot /newroot /.. /../usr'").out("/..\n/../usr\n").status(2).err(&["ls: cannot access '/oldroot'", "ls: cannot access '/newroot'"]),
     Case::new("the_old_root_is_not_mounted", "$B $RO --proc /proc sh -c 'wc -l < /proc/self/mountinfo; grep -c oldroot /proc/self/mountinfo' > o; tail -n 1 o").out("0\n"),
+    Case::new("nothing_is_stacked_on_the_root", "$B --ro-bind / / touch /..$W/out/new 2>&-; ls out; $B --ro-bind / / unshare -U true"),
+    Case::new("nothing_is_stacked_on_a_bound_root", "mkdir r r/usr r/bin r/lib r/lib64; $B --bind r / $RO sh -c 'ls -d /../home /../etc 2>&-; ls /..'").out("bin\nlib\nlib64\nusr\n"),
     Case::new("no_descriptor_leads_to_the_host", "$B $RO --proc /proc sh -c 'for d in /proc/self/fd/*; do [ -d $d/ ] && ls $d/; done | head -n 1'; true"),
     // bubblewrap 0.1.3: mounts of the host that appear later must not be seen with more rights; read-only is recursive.
     Case::new("read_only_holds_below", "$B --ro-bind / / --proc /proc cat /proc/self/mountinfo | awk '{ m[$5] = $6 } END { for (k in m) if (k !~ \"^/proc\" && m[k] !~ /^ro/) print k }'"),

@@ -113,7 +113,7 @@ pub const CASES: &[Case] = &[
     Case::new("dev_elsewhere", "$B $RO --dev /d/e ls /d/e/null").out("/d/e/null\n"),
     Case::new(
         "mqueue",
-        "$B $RO --unshare-ipc --proc /proc --mqueue /m sh -c 'stat -c %a /m; grep \" /m \" /proc/self/mountinfo | cut -d\" \" -f9'",
+        "$B $RO --unshare-ipc --proc /proc --mqueue /m sh -c 'stat -c %a /m; grep \" /m \" /proc/self/mountinfo | cut -d\" \" -f8'",
     )
     .out("1777\nmqueue\n"),
     Case::new("mqueue_of_the_host_is_not_a_users", "$B $RO --mqueue /m true")

@@ -26,6 +26,10 @@ pub(super) fn translate(line: &CommandLine, caller: &Caller) -> (Vec<Op>, Vec<Or
         if skipped(op, caller) {
             continue;
         }
+        if op.kind == Kind::Proc && !fresh_proc(line) {
+            shared_proc(op, index, caller, &mut ops, &mut origins);
+            continue;
+        }
         if let Some(parent) = parent_to_close(op) {
             ops.push(Op::Dir { dst: parent, mode: CLOSED_PARENT, parent_mode: CLOSED_PARENT });
             origins.push(Origin { op: index, parents: true });
@@ -34,6 +38,34 @@ pub(super) fn translate(line: &CommandLine, caller: &Caller) -> (Vec<Op>, Vec<Or
         origins.push(Origin { op: index, parents: false });
     }
     (ops, origins)
+}
+
+/// A new procfs shows a pid namespace, so one is mounted where that is new or joined.
+fn fresh_proc(line: &CommandLine) -> bool {
+    line.unshare.pid || line.pidns.is_some()
+}
+
+/// Without a pid namespace of its own the sandbox shows the host's procfs, as bubblewrap does: nobody but root may mount one, and it would show the same.
+/// What root could change the host with is read-only.
+fn shared_proc(op: &FileOp, index: usize, caller: &Caller, ops: &mut Vec<Op>, origins: &mut Vec<Origin>) {
+    let dst = inside(&op.dest);
+    let bind = |name: &str, access, optional| Op::Bind {
+        src: Source::Path(Path::new("/proc").join(name)),
+        dst: if name.is_empty() { dst.clone() } else { dst.join(name) },
+        access,
+        optional,
+        idmap: false,
+    };
+    let covered: &[&str] = if caller.uid == 0 { &["sysrq-trigger", "irq", "bus"] } else { &[] };
+    if let Some(parent) = parent_to_close(op) {
+        ops.push(Op::Dir { dst: parent, mode: CLOSED_PARENT, parent_mode: CLOSED_PARENT });
+        origins.push(Origin { op: index, parents: true });
+    }
+    let all = std::iter::once(bind("", Access::ReadWrite, false)).chain(covered.iter().map(|name| bind(name, Access::ReadOnly, true)));
+    for one in all {
+        ops.push(one);
+        origins.push(Origin { op: index, parents: false });
+    }
 }
 
 /// A `-try` bind whose source does not exist leaves nothing behind, not even parents.

@@ -217,3 +217,25 @@ fn operations_keep_the_name_they_were_given_by() {
     let flags: Vec<&str> = line.ops.iter().map(|FileOp { flag, .. }| *flag).collect();
     assert_eq!(flags, ["--ro-bind-try", "--dev-bind"]);
 }
+
+#[test]
+fn a_procfs_is_new_where_its_pid_namespace_is() {
+    assert!(matches!(launch("--unshare-pid --proc /proc true", &user()).plan.ops[..], [Op::Proc { .. }]));
+    assert!(matches!(launch("--pidns 3 --proc /proc true", &root()).plan.ops[..], [Op::Proc { .. }]));
+    let ops = launch("--proc /proc true", &user()).plan.ops;
+    assert!(
+        matches!(&ops[..], [Op::Bind { src: Source::Path(path), access: Access::ReadWrite, .. }] if path.as_path() == Path::new("/proc/"))
+    );
+    let ops = launch("--proc /p/q true", &root()).plan.ops;
+    assert_eq!(ops.len(), 5, "the parent, the procfs and three covers");
+    assert!(ops[2..].iter().all(|op| matches!(op, Op::Bind { access: Access::ReadOnly, optional: true, .. })));
+}
+
+#[test]
+fn an_empty_source_is_nothing() {
+    for words in ["--bind@@/x", "--overlay-src@@--tmp-overlay@/x"] {
+        let words: Vec<OsString> = words.split('@').chain(["true"]).map(Into::into).collect();
+        let Some(Wanted::Run(line)) = parse(&words, &mut |_| Ok(Vec::new())).wanted else { panic!() };
+        assert_eq!(plan(&line, &root()).unwrap_err(), "Can't find source path : No such file or directory");
+    }
+}

@@ -1,0 +1,251 @@
+//! From arguments to an exit status: reads what must be read, hands the plan to the engine, tells whoever watches.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use enclos_sandbox::direct::{self, Exec};
+use enclos_spec::plan::FilterSource;
+
+use super::command_line::{CommandLine, From, Kind};
+use super::message::{Message, system_text};
+use super::parse::{Wanted, parse};
+use super::plan::{Caller, Directory, Launch, plan};
+use super::status::{NAMESPACES, Started, exit_code};
+use super::{failure, help, version};
+
+/// Exit status of every failure of ours.
+const FAILURE: u8 = 1;
+
+/// Runs `bwrap ARGUMENTS`. `called_as` is what we were called, for the usage line.
+pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let parsed = parse(&arguments, &mut read_all);
+    for message in &parsed.messages {
+        say(message);
+    }
+    match parsed.wanted {
+        None => ExitCode::from(FAILURE),
+        Some(Wanted::Help) => answer(&help::help(&called_as.to_string_lossy())),
+        Some(Wanted::Version) => answer(&version()),
+        Some(Wanted::Usage) => {
+            // Nobody is left to be told when standard error cannot be written.
+            let _ = io::stderr().write_all(help::help(&called_as.to_string_lossy()).as_bytes());
+            ExitCode::from(FAILURE)
+        }
+        Some(Wanted::Run(line)) => match run(&line) {
+            Ok(code) => ExitCode::from(code),
+            Err(text) => {
+                say(&Message::error(text, parsed.level_prefix));
+                ExitCode::from(FAILURE)
+            }
+        },
+    }
+}
+
+fn answer(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILURE),
+    }
+}
+
+fn say(message: &Message) {
+    // One write, so that lines of several processes do not mix. Nobody is left to be told when it fails.
+    let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
+}
+
+fn run(line: &CommandLine) -> Result<u8, String> {
+    refuse_set_uid()?;
+    let mut filters = Vec::new();
+    for fd in &line.add_seccomp {
+        filters.push(filter(*fd)?);
+    }
+    let mut launch = plan(line, &caller(line))?;
+    if let Some(fd) = line.seccomp {
+        filters.push(filter(fd)?);
+    }
+    launch.plan.seccomp = filters.into_iter().map(FilterSource::Program).collect();
+    check_descriptors(line, &mut launch)?;
+    start(line, &launch)
+}
+
+/// The engine's work, and the documents around it.
+fn start(line: &CommandLine, launch: &Launch) -> Result<u8, String> {
+    let failed = |error: enclos_sandbox::Error| failure::words(&error, line, launch);
+    if line.die_with_parent {
+        let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+        set.map_err(|errno| format!("prctl(PR_SET_PDEATHSIG): {}", system_text(errno.raw_os_error())))?;
+    }
+    let exec = exec(launch);
+    let started = direct::start(&launch.plan, &exec, None).map_err(failed)?;
+    let mut status = line.json_status_fd.map(writer).transpose()?;
+    let told = Started { child_pid: started.pid(), namespaces: namespaces(&launch.plan.namespaces, started.pid()) };
+    if let Some(fd) = line.info_fd {
+        write(&mut writer(fd)?, &told.info())?;
+    }
+    if let Some(status) = &mut status {
+        write(status, &told.status())?;
+    }
+    check_sources(line)?;
+    if let Some(fd) = line.userns_block_fd {
+        // Whoever maps the ids says so here; the engine then maps none.
+        await_byte(fd);
+    }
+    started.release().map_err(failed)?;
+    started.wait_executed().map_err(failed)?;
+    let ended = started.wait().map_err(failed)?;
+    let code = u8::try_from(if ended.status < 0 { 128 - ended.status } else { ended.status }).unwrap_or(u8::MAX);
+    if let Some(status) = &mut status {
+        write(status, &exit_code(code))?;
+    }
+    Ok(code)
+}
+
+fn exec(launch: &Launch) -> Exec {
+    let root = PathBuf::from("/");
+    let directories = match &launch.directory {
+        Directory::Must(path) => vec![path.clone()],
+        Directory::Root => vec![root],
+        Directory::First(paths) => paths.iter().cloned().chain([root]).collect(),
+    };
+    Exec {
+        program: launch.program.clone(),
+        argv0: launch.arguments.first().cloned(),
+        arguments: launch.arguments.get(1..).unwrap_or_default().to_vec(),
+        environment: launch.environment.clone(),
+        directories,
+    }
+}
+
+/// A set-user-ID installation lends our caller powers this front was not built to guard (CVE-2020-5291).
+fn refuse_set_uid() -> Result<(), String> {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    if getuid() != geteuid() || getgid() != getegid() {
+        return Err("must not be installed set-user-ID or set-group-ID: it needs no privileges".to_owned());
+    }
+    Ok(())
+}
+
+/// All sources are looked for before the first operation, and the first that is missing is told. What this process cannot reach the sandbox may, so
+/// any other trouble is left to it.
+fn check_sources(line: &CommandLine) -> Result<(), String> {
+    let needed = line.ops.iter().filter(|op| !matches!(op.kind, Kind::Bind { optional: true, .. }));
+    for path in needed.flat_map(|op| op.sources()) {
+        if let Err(error) = std::fs::canonicalize(path)
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            return Err(format!("Can't find source path {}: {}", path.display(), text_of(&error)));
+        }
+    }
+    Ok(())
+}
+
+/// Waits for one byte or the end. A descriptor that cannot be read is no reason to wait.
+fn await_byte(fd: RawFd) {
+    let Ok(fd) = enclos_sys::fd::borrow(fd) else { return };
+    let mut byte = [0u8];
+    while matches!(rustix::io::read(fd, &mut byte), Err(rustix::io::Errno::INTR)) {}
+}
+
+/// Everything about the caller and the host that the plan depends on.
+fn caller(line: &CommandLine) -> Caller {
+    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok().and_then(|text| text.trim().parse().ok());
+    let capabilities = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
+    let allowed = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0");
+    Caller {
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        capabilities,
+        last_capability: last.unwrap_or(40),
+        directory: std::env::current_dir().ok(),
+        environment: std::env::vars_os().collect(),
+        terminal: terminal(),
+        user_namespaces: allowed && Path::new("/proc/self/ns/user").exists(),
+        cgroup_namespaces: Path::new("/proc/self/ns/cgroup").exists(),
+        missing: missing(line),
+    }
+}
+
+/// The terminal on standard output, if it is one.
+fn terminal() -> Option<PathBuf> {
+    let stdout = enclos_sys::fd::borrow(1).ok()?;
+    rustix::termios::isatty(stdout).then(|| rustix::termios::ttyname(stdout, Vec::new()).ok()).flatten().map(|name| {
+        use std::os::unix::ffi::OsStringExt;
+        PathBuf::from(OsString::from_vec(name.into_bytes()))
+    })
+}
+
+/// Sources of `-try` binds that do not exist. Any other trouble with them is the run's.
+fn missing(line: &CommandLine) -> Vec<PathBuf> {
+    let optional = line.ops.iter().filter_map(|op| match &op.kind {
+        Kind::Bind { from: From::Path(path), optional: true, .. } => Some(path),
+        _ => None,
+    });
+    optional.filter(|path| std::fs::canonicalize(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)).cloned().collect()
+}
+
+/// Descriptors that nobody opened: bubblewrap goes on without one to wait for or to keep, and fails where it must join.
+fn check_descriptors(line: &CommandLine, launch: &mut Launch) -> Result<(), String> {
+    let open = |fd: &RawFd| enclos_sys::fd::borrow(*fd).is_ok();
+    let plan = &mut launch.plan;
+    plan.block_fd = plan.block_fd.filter(open);
+    plan.sync_fd = plan.sync_fd.filter(open);
+    for (fd, text) in [
+        (line.userns, "Joining specified user namespace failed"),
+        (line.userns2, "Setting userns2 failed"),
+        (line.pidns, "Setting pidns failed"),
+    ] {
+        if let Some(fd) = fd
+            && let Err(errno) = enclos_sys::fd::borrow(fd)
+        {
+            return Err(format!("{text}: {}", system_text(errno.raw_os_error())));
+        }
+    }
+    Ok(())
+}
+
+/// Inode numbers of the new namespaces of a process. One that cannot be read is not told.
+fn namespaces(new: &enclos_spec::plan::Namespaces, pid: u32) -> Vec<(&'static str, u64)> {
+    let is_new = |name: &str| match name {
+        "cgroup" => new.cgroup,
+        "ipc" => new.ipc,
+        "net" => new.net,
+        "pid" => new.pid,
+        "uts" => new.uts,
+        _ => true,
+    };
+    let number = |name: &'static str| Some((name, std::fs::metadata(format!("/proc/{pid}/ns/{name}")).ok()?.ino()));
+    NAMESPACES.into_iter().filter(|name| is_new(name)).filter_map(number).collect()
+}
+
+fn writer(fd: RawFd) -> Result<std::fs::File, String> {
+    // A copy: closing ours must not close a descriptor that the caller gave twice.
+    let copy = enclos_sys::fd::borrow(fd).and_then(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 3));
+    copy.map(std::fs::File::from).map_err(|errno| format!("Write to info_fd: {}", system_text(errno.raw_os_error())))
+}
+
+fn write(file: &mut std::fs::File, text: &str) -> Result<(), String> {
+    file.write_all(text.as_bytes()).map_err(|error| format!("Write to info_fd: {}", text_of(&error)))
+}
+
+/// Reads a descriptor to its end and closes it.
+fn read_all(fd: RawFd) -> Result<Vec<u8>, String> {
+    let fd = enclos_sys::fd::adopt(fd).map_err(|errno| system_text(errno.raw_os_error()))?;
+    let mut bytes = Vec::new();
+    std::fs::File::from(fd).read_to_end(&mut bytes).map_err(|error| text_of(&error))?;
+    Ok(bytes)
+}
+
+/// A compiled filter.
+fn filter(fd: RawFd) -> Result<Vec<u8>, String> {
+    let bytes = read_all(fd).map_err(|error| format!("Can't read seccomp data: {error}"))?;
+    if bytes.len().is_multiple_of(8) { Ok(bytes) } else { Err("Invalid seccomp data, must be multiple of 8".to_owned()) }
+}
+
+fn text_of(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), system_text)
+}
