@@ -79,6 +79,15 @@ pub fn lock_securebits() -> Result<(), Errno> {
     prctl(libc::PR_SET_SECUREBITS, BITS, 0).map(drop)
 }
 
+/// Whether all of these capabilities are in effect (bit n stands for capability n).
+#[must_use]
+pub fn has(all: u64) -> bool {
+    effective().is_ok_and(|set| set & all == all)
+}
+
+/// `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN`: what it takes to map ids and to mount with the host's rights.
+pub const MAP_AND_MOUNT: u64 = 1 << 6 | 1 << 7 | 1 << 21;
+
 /// `prctl(PR_SET_NO_NEW_PRIVS)`.
 ///
 /// # Errors

@@ -30,6 +30,7 @@ use std::os::fd::OwnedFd;
 
 use enclos_sys::child::{exit, set_not_dumpable};
 use enclos_sys::{Errno, capability};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Signal, set_parent_process_death_signal, umask};
@@ -132,6 +133,20 @@ fn join_cgroups(program: &Program) -> Result<(), Errno> {
 fn await_release(program: &Program) -> Result<(), Errno> {
     let mut byte = [0u8; 8];
     loop {
+        if let Some(launcher) = &program.launcher {
+            let mut events = [PollFd::new(&program.control, PollFlags::IN), PollFd::new(launcher, PollFlags::IN)];
+            match poll(&mut events, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            // A release that came before the end still counts for nothing: nobody is left to watch.
+            if !events[1].revents().is_empty() {
+                exit(i32::from(enclos_spec::exit::FAILURE));
+            }
+            if events[0].revents().is_empty() {
+                continue;
+            }
+        }
         match rustix::net::recv(&program.control, &mut byte[..], RecvFlags::empty()) {
             Ok((_, read)) if byte[..read] == RELEASE_REQUEST => return Ok(()),
             Err(Errno::INTR) => {}

@@ -116,6 +116,9 @@ pub struct LayerNames {
 pub struct Program {
     /// Control socket, the child's end.
     pub control: OwnedFd,
+    /// The launcher, watched while waiting for its release: other children may hold copies of its end of the control socket, so that its closing alone
+    /// would not be noticed. `None`: the launcher's death kills this process anyway.
+    pub launcher: Option<OwnedFd>,
     /// `cgroup.procs` of v1 hierarchies.
     pub cgroups: Vec<OwnedFd>,
     /// Make the cgroup namespace after entering them.

@@ -38,9 +38,9 @@ enum Place {
 struct Own {
     facts: Facts,
     planned: Planned,
-    /// Before the group: it ends first.
-    guardian: Option<Guardian>,
     group: Option<Group>,
+    /// After the group: it ends last.
+    guardian: Option<Guardian>,
     started: Started,
 }
 
@@ -133,13 +133,14 @@ impl Run {
     fn start_own(command: &mut Command, policy: &Policy) -> Result<Run> {
         let facts = Facts::probe()?;
         let planned = plan(policy, &facts, command.wants())?;
-        let group = match &planned.limits.group {
-            None => None,
-            Some(limits) => {
-                let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, launch::idmap::errno_of(&e)))?;
-                Some(facts.cgroups.create(&name, limits)?)
+        let (mut group, mut guardian) = (None, None);
+        if let Some(limits) = &planned.limits.group {
+            let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, launch::idmap::errno_of(&e)))?;
+            if command.forward_signals {
+                guardian = Some(Guardian::over(&facts.cgroups, &name)?);
             }
-        };
+            group = Some(facts.cgroups.create(&name, limits)?);
+        }
         let wiring = wire(command, &planned.limits)?;
         let request = encode(command, &planned, &wiring, flag::LAST)?;
         let signals = if command.forward_signals {
@@ -152,11 +153,6 @@ impl Run {
             Launch { group: group.as_ref(), first: Some((&request, wiring.child)), lease: planned.lease.as_ref().map(|lease| &lease.file) };
         let started = launch::start(&planned.plan, &launch)?;
         started.release(&planned.plan)?;
-        // Beside the sandbox's set-up, not before it.
-        let guardian = match &group {
-            Some(group) if command.forward_signals => Some(Guardian::over(group)?),
-            _ => None,
-        };
         Ok(Self::with(command, Place::Own(Box::new(Own { facts, planned, guardian, group, started })), wiring, signals))
     }
 
@@ -250,10 +246,10 @@ impl Run {
         }
         .report();
         if let Place::Own(own) = &mut self.place {
-            own.guardian = None;
             if let Some(mut group) = own.group.take() {
                 group.remove()?;
             }
+            own.guardian = None;
         }
         // A command killed together with its init was killed by SIGKILL.
         let status = match ended.status.unwrap_or(-9) {

@@ -69,7 +69,7 @@ fn make_slot(file: OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
         let _blocked = Blocked::all();
         clone3(slot::lasting(namespace_flags(plan)), None, slot::run, &context).map_err(|e| Failure::new(Stage::Clone, e))?
     };
-    idmap::write_maps(cloned.pid, &plan.identity, rustix::process::geteuid().is_root())?;
+    idmap::write_maps(cloned.pid, &plan.identity, crate::launch::is_privileged())?;
     let go = crate::init::message::RELEASE_REQUEST;
     rustix::net::send(&theirs, &go, rustix::net::SendFlags::NOSIGNAL).map_err(|e| Failure::new(Stage::Control, e))?;
     Ok((cloned.pidfd, theirs))

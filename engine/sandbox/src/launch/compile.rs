@@ -200,7 +200,9 @@ impl<'a> Compiler<'a> {
     fn overlay_of_trees(&mut self, lower: &[Source], upper: &Upper, dst: &Path, index: usize) -> Result<ActionKind, (Stage, Errno)> {
         self.need_scratch();
         let read_only = attributes(Access::ReadOnly);
-        let lower: Vec<Tree> = lower.iter().map(|source| self.tree(source, read_only, true)).collect::<Result<_, _>>()?;
+        // With ids of its own the command is nobody on the host: layers are shown as its own.
+        let own = self.plan.identity.setup.is_some();
+        let lower: Vec<Tree> = lower.iter().map(|source| self.tree(source, read_only, own)).collect::<Result<_, _>>()?;
         let name = |text: String| CString::new(text).map_err(|_| (Stage::Source, Errno::INVAL));
         let names: Vec<CString> = (0..lower.len()).map(|layer| name(format!("l{index}-{layer}"))).collect::<Result<_, _>>()?;
         let joined = names.iter().map(|n| n.to_string_lossy().into_owned()).collect::<Vec<_>>().join(":");
@@ -216,7 +218,7 @@ impl<'a> Compiler<'a> {
                 if work.parent() != Some(parent) {
                     return Err((Stage::Source, Errno::XDEV));
                 }
-                let tree = self.tree(&Source::Path(parent.to_owned()), attributes(Access::ReadWrite), true)?;
+                let tree = self.tree(&Source::Path(parent.to_owned()), attributes(Access::ReadWrite), own)?;
                 let inside = |n: &OsStr| format!("k{index}/{}", n.to_string_lossy());
                 (Some(tree), false, inside(upper_name), inside(work_name))
             }

@@ -2,13 +2,13 @@
 //!
 //! A cgroup outlives every process; only somebody on the host can remove it, and SIGKILL leaves a launcher no time. The guardian is a process that shares the
 //! launcher's memory (so it costs a clone and no more), in a session of its own, waiting for one thing: the end of a pipe that the launcher alone holds open. A launcher
-//! that ends in order ends its guardian first.
+//! that ends in order ends its guardian when the group is gone.
 
 use std::ffi::{CString, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 
-use enclos_cgroup::Group;
+use enclos_cgroup::{Controller, Host, Name};
 use enclos_sys::clone::{Stack, Until, clone_sharing_memory};
 use enclos_sys::signal::{self, Blocked};
 use enclos_sys::wait::{Wait, wait_pid};
@@ -44,13 +44,19 @@ const TRIES: usize = 5_000;
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 impl Guardian {
-    /// Watches over the groups of this process.
+    /// Watches over the group that will be made under this name, wherever it will be: from before the first directory is made, so that no moment is left.
     ///
     /// # Errors
     /// When no process can be made.
-    pub fn over(group: &Group) -> Result<Guardian> {
+    pub fn over(host: &Host, name: &Name) -> Result<Guardian> {
         let failed = |e: Errno| Failure::about(Stage::Prepare, e, "guardian");
-        let directories = group.paths().filter_map(|path| CString::new(path.as_os_str().as_bytes()).ok()).collect();
+        let mut directories: Vec<CString> = Controller::ALL
+            .into_iter()
+            .filter_map(|controller| host.place(controller).ok())
+            .filter_map(|place| CString::new(place.parent.join(name.as_str()).into_os_string().into_vec()).ok())
+            .collect();
+        directories.sort();
+        directories.dedup();
         let (watched, alive) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
         let charge = Box::new(Charge { directories, watched, stack: Stack::new().map_err(failed)? });
         let pid = {

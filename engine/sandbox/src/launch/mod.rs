@@ -10,11 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
 use enclos_spec::plan::{Capabilities, Descriptors, FilterSource, Init, Plan, Resource};
-use enclos_sys::Errno;
 use enclos_sys::child::StartupMemory;
 use enclos_sys::clone::{Cloned, NamespaceFlags, Stack, clone3};
 use enclos_sys::landlock::{FileAccess, Handled, abi_version};
 use enclos_sys::signal::{Blocked, SignalSet};
+use enclos_sys::{Errno, capability};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -65,6 +65,7 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     let mask = Blocked::all();
     let groups = duplicate_all(launch.group.map_or(&[], Group::v1_procs))?;
     let mut program = program(plan, groups, theirs, first, mask.previous(), opens_here(plan))?;
+    program.launcher = Some(own_pidfd()?);
     program.start.lease = launch.lease.map(AsRawFd::as_raw_fd);
     let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
     join_before(plan)?;
@@ -72,6 +73,12 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
     drop(mask);
     Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
+}
+
+/// This process, as its children can watch it.
+fn own_pidfd() -> Result<OwnedFd> {
+    rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+        .map_err(|e| Failure::about(Stage::Prepare, e, "pidfd_open").into())
 }
 
 fn clone_failure(errno: Errno) -> Failure {
@@ -89,13 +96,21 @@ impl Started {
     /// Writes the id maps, where the plan says that we do, and lets the process go on.
     ///
     /// # Errors
-    /// The failed step; the process ends when `self` is dropped.
+    /// The failed step; the process is ended then.
     pub fn release(&self, plan: &Plan) -> Result<()> {
+        let released = self.map_and_release(plan);
+        if released.is_err() {
+            end(&self.control, &self.pidfd);
+        }
+        released
+    }
+
+    fn map_and_release(&self, plan: &Plan) -> Result<()> {
         if !self.waits {
             return Ok(());
         }
         if plan.namespaces.user && plan.userns_block_fd.is_none() {
-            idmap::write_maps(self.pid, &plan.identity, rustix::process::geteuid().is_root())?;
+            idmap::write_maps(self.pid, &plan.identity, is_privileged())?;
         }
         match rustix::net::send(&self.control, &RELEASE_REQUEST, SendFlags::NOSIGNAL) {
             // It ended on its own: its fault is waiting to be read.
@@ -146,9 +161,14 @@ pub(crate) fn namespace_flags(plan: &Plan) -> NamespaceFlags {
         .and_if(new.uts, NamespaceFlags::UTS)
 }
 
+/// The launcher may map any ids and mount with the host's rights.
+pub(crate) fn is_privileged() -> bool {
+    rustix::process::geteuid().is_root() && capability::has(capability::MAP_AND_MOUNT)
+}
+
 /// A root launcher whose child will be nobody on the host opens the host's trees itself.
 pub(crate) fn opens_here(plan: &Plan) -> bool {
-    plan.namespaces.user && plan.join.user.is_none() && rustix::process::geteuid().is_root()
+    plan.namespaces.user && plan.join.user.is_none() && is_privileged()
 }
 
 /// Prepares everything the child will need.
@@ -169,6 +189,7 @@ pub(crate) fn program(
     let in_user_namespace = plan.namespaces.user || plan.join.user.is_some();
     Ok(Program {
         control,
+        launcher: None,
         cgroups,
         cgroup_namespace: plan.namespaces.cgroup,
         wait_release: plan.namespaces.user || plan.userns_block_fd.is_some(),

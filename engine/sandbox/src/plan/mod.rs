@@ -123,6 +123,17 @@ fn check(policy: &Policy) -> Result<()> {
             absolute(field, path)?;
         }
     }
+    // Shown whole, either would undo what the sandbox puts there itself.
+    let shown =
+        policy.ro.iter().map(|p| ("ro", p)).chain(policy.rw.iter().map(|p| ("rw", p))).chain(policy.tmpfs.iter().map(|p| ("tmpfs", p)));
+    let shown = shown.chain(policy.bind.iter().map(|b| ("bind", &b.dst))).chain(policy.overlay.iter().map(|o| ("overlay", &o.path)));
+    let shown = shown.chain(policy.current_directory.iter().map(|p| ("current-directory", p)));
+    for (field, path) in shown {
+        if path.parent().is_none() || path.starts_with("/proc") {
+            let wanted = "the sandbox has its own; name directories below it (a whole root file system goes with root)";
+            return Err(enclos_spec::PolicyError::value(field, &path.display().to_string(), wanted).into());
+        }
+    }
     if let Some(name) = &policy.hostname {
         let fine = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
         if !fine {

@@ -86,7 +86,7 @@ pub fn operations(policy: &Policy, facts: &Facts, terminal: bool, chosen: &Chose
     ops.push(Op::Scratch { size: limits.disk, inodes: limits.inodes.map(|n| n.saturating_add(SKELETON_INODES)), places });
     let mut writable: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev", "/proc", HOME].iter().map(PathBuf::from).collect();
     // A deeper path is the more special one: it comes later, whatever order the lists have.
-    let mut host = host_paths(policy, facts, limits, &mut writable)?;
+    let mut host = host_paths(policy, chosen, limits, &mut writable)?;
     host.sort_by_key(|(path, _)| path.components().count());
     ops.extend(host.into_iter().map(|(_, op)| op));
     ops.extend(policy.hide.iter().map(|path| Op::Hide { dst: path.clone() }));
@@ -178,12 +178,13 @@ fn files(policy: &Policy, chosen: &Chosen, ops: &mut Vec<Op>) {
 }
 
 /// What of the host the policy shows, each with the path inside.
-fn host_paths(policy: &Policy, facts: &Facts, limits: &Resolved, writable: &mut Vec<PathBuf>) -> Result<Vec<(PathBuf, Op)>> {
+fn host_paths(policy: &Policy, chosen: &Chosen, limits: &Resolved, writable: &mut Vec<PathBuf>) -> Result<Vec<(PathBuf, Op)>> {
     let mut out: Vec<(PathBuf, Op)> = Vec::new();
     let mut push = |dst: &Path, op: Op| out.push((dst.to_owned(), op));
     // As root the command is nobody on the host: what it may write, and what only its owner may read, is shown as its own.
+    let ranged = chosen.lease.is_some();
     let shown = |src: &Path, dst: &Path, access| {
-        let idmap = facts.privileged && (access == Access::ReadWrite || !open_to_all(src));
+        let idmap = ranged && (access == Access::ReadWrite || !open_to_all(src));
         Op::Bind { src: Source::Path(src.to_owned()), dst: dst.to_owned(), access, optional: false, idmap }
     };
     if let Some(directory) = &policy.current_directory {

@@ -49,10 +49,6 @@ pub struct SystemDirectory {
 
 const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
-const CAP_SETGID: u64 = 1 << 6;
-const CAP_SETUID: u64 = 1 << 7;
-const CAP_SYS_ADMIN: u64 = 1 << 21;
-
 impl Facts {
     /// Reads them.
     ///
@@ -70,12 +66,10 @@ impl Facts {
         let no_proc = |e: &std::io::Error| Error::from(Failure::about(Stage::Prepare, errno_of(e), "/proc is needed and cannot be read"));
         let view = ProcView::read().map_err(|e| no_proc(&e))?.restricted(restrict);
         let uid = rustix::process::geteuid();
-        let effective = enclos_sys::capability::effective().unwrap_or(0);
-        let needed = CAP_SETGID | CAP_SETUID | CAP_SYS_ADMIN;
         Ok(Facts {
             uid: uid.as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            privileged: uid.is_root() && effective & needed == needed,
+            privileged: uid.is_root() && enclos_sys::capability::has(enclos_sys::capability::MAP_AND_MOUNT),
             own_ids: ids::parse_map(&std::fs::read_to_string("/proc/self/uid_map").map_err(|e| no_proc(&e))?),
             landlock_abi: enclos_sys::landlock::abi_version(),
             system: SYSTEM.iter().filter_map(|path| system_directory(Path::new(path))).collect(),
