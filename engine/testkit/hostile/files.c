@@ -113,20 +113,40 @@ int do_fallocate(int argc, char **argv) {
     return result < 0;
 }
 
-/* chmod MODE PATH */
+/* chmod MODE PATH: by every call that sets the mode of a file, with bits the kernel drops as well. Prints the mode of every file made. */
 int do_chmod(int argc, char **argv) {
-    mode_t mode = argc > 1 ? (mode_t)strtol(argv[1], NULL, 8) : 06755;
-    tell("chmod", chmod(argv[2], mode));
+    unsigned long mode = argc > 1 ? strtoul(argv[1], NULL, 8) : 06755;
+    static const unsigned long tricks[] = {0, 1ul << 16, 1ul << 32, 0xffff0000ul};
+    char made[12][4200];
+    int count = 0;
     int fd = open(argv[2], O_RDONLY);
-    tell("fchmod", fchmod(fd, mode));
-    tell("fchmodat", syscall(SYS_fchmodat, AT_FDCWD, argv[2], mode));
-    tell("fchmodat2", syscall(452, AT_FDCWD, argv[2], mode, 0));
-    char made[4200];
-    snprintf(made, sizeof made, "%s.made", argv[2]);
-    tell("creat", open(made, O_CREAT | O_WRONLY, mode));
-    struct stat now;
-    if (stat(argv[2], &now) == 0)
-        printf("mode = %o\n", now.st_mode & 07777);
+    for (int i = 0; i < 4; i++) {
+        unsigned long odd = mode | tricks[i];
+        tell("chmod", syscall(SYS_chmod, argv[2], odd));
+        tell("fchmod", syscall(SYS_fchmod, fd, odd));
+        tell("fchmodat", syscall(SYS_fchmodat, AT_FDCWD, argv[2], odd));
+        tell("fchmodat2", syscall(452, AT_FDCWD, argv[2], odd, 0));
+    }
+    for (int i = 0; i < 10; i++)
+        snprintf(made[i], sizeof made[i], "%s.%d", argv[2], i);
+    tell("open", syscall(SYS_open, made[count++], O_CREAT | O_WRONLY, mode));
+    tell("openat", syscall(SYS_openat, AT_FDCWD, made[count++], O_CREAT | O_WRONLY, mode));
+    tell("openat high bits", syscall(SYS_openat, AT_FDCWD, made[count++], O_CREAT | O_WRONLY, mode | 1ul << 32));
+    tell("creat", syscall(SYS_creat, made[count++], mode));
+    uint64_t how[3] = {O_CREAT | O_WRONLY, mode, 0};
+    tell("openat2", syscall(437, AT_FDCWD, made[count++], how, sizeof how));
+    tell("mknod", syscall(SYS_mknod, made[count++], S_IFREG | mode, 0));
+    tell("mknodat", syscall(SYS_mknodat, AT_FDCWD, made[count++], S_IFREG | mode, 0));
+    tell("mknodat high bits", syscall(SYS_mknodat, AT_FDCWD, made[count++], S_IFREG | mode | 1ul << 16, 0));
+    char directory[4200];
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(argv[2], '/') - argv[2]), argv[2]);
+    int unnamed = open(directory, O_TMPFILE | O_WRONLY, (mode_t)mode);
+    tell("O_TMPFILE", unnamed);
+    if (unnamed >= 0) {
+        char link[64];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", unnamed);
+        tell("linkat", linkat(AT_FDCWD, link, AT_FDCWD, made[count++], AT_SYMLINK_FOLLOW));
+    }
     return 0;
 }
 

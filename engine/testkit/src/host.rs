@@ -209,3 +209,42 @@ fn files(mark: &str) -> BTreeSet<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Who, World};
+
+    #[test]
+    fn a_process_left_behind_is_seen_until_it_ends() {
+        let world = World::new(Who::User);
+        let before = HostState::take(&world.mark);
+        let mut child = std::process::Command::new("sleep").arg("20").env("ENCLOS_TEST_MARK", &world.mark).spawn().unwrap();
+        let started = Instant::now();
+        while pids_marked(&world.mark).is_empty() && started.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let new = HostState::take(&world.mark).since(&before);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(new.iter().any(|line| line == &format!("process {}: sleep 20 ", child.id())), "{new:?}");
+        assert_eq!(before.settled(&world.mark), Ok(()));
+    }
+
+    #[test]
+    fn a_file_in_a_shared_place_is_seen() {
+        let world = World::new(Who::User);
+        let before = HostState::take(&world.mark);
+        let path = Path::new("/tmp").join(format!("enclos-{}", world.mark));
+        std::fs::write(&path, "").unwrap();
+        let new = HostState::take(&world.mark).since(&before);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(new, [format!("file {}", path.display())]);
+    }
+
+    #[test]
+    fn cgroups_of_others_are_not_ours() {
+        assert!(!is_left_over("/sys/fs/cgroup/enclos-0-1-2-3"));
+        assert!(!is_left_over("/sys/fs/cgroup/system.slice"));
+    }
+}

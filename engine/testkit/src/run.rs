@@ -365,3 +365,27 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Who;
+
+    #[test]
+    fn a_run_that_does_not_end_is_ended_and_called_stuck() {
+        let world = World::new(Who::User);
+        let run = || Run::new(&world).wall(Wall::None).within(Duration::from_millis(200));
+        let outcome = run().sh("echo before; exec sleep 30").output();
+        assert!(outcome.stuck && outcome.out() == "before\n", "{}", outcome.describe());
+        let outcome = run().sh("echo done; exit 3").output();
+        assert!(!outcome.stuck && outcome.code == Some(3), "{}", outcome.describe());
+    }
+
+    #[test]
+    fn the_command_line_is_flags_report_command() {
+        let world = World::new(Who::User);
+        let run = Run::new(&world).flags(["--wall", "1s"]).under(["nice"]).command(["a", "--b"]);
+        let words: Vec<String> = run.wall(Wall::None).words().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        assert_eq!(words, ["nice", "a", "--b"]);
+    }
+}

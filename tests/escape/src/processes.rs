@@ -86,7 +86,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         name: "orphan_daemon",
         threat: "H12, W-38: double fork, setsid, every signal ignored, streams kept open",
         expected: "OK at once; the daemon is dead and never writes its file",
-        control: Control::Open,
+        control: Control::OpenAsUser,
         attempt: orphan_daemon,
     },
     Attempt {
@@ -114,7 +114,10 @@ pub const ATTEMPTS: &[Attempt] = &[
         threat: "SIGSTOP to itself holds the caller",
         expected: "the wall clock ends it: IDLENESS",
         control: Control::Without("would stop the control run too"),
-        attempt: |stage| verdict_among(&stage.probe(&["--wall", "500ms"], &["raise", "19"]), &[Verdict::Idleness]),
+        attempt: |stage| {
+            let run = stage.run(&["--wall", "500ms"]).probe(&["raise", "19"]).within(Duration::from_secs(10));
+            verdict_among(&run.output(), &[Verdict::Idleness])
+        },
     },
     Attempt {
         name: "filter_killed",
