@@ -45,3 +45,8 @@ pub fn decode_any_message(bytes: &[u8]) {
     }
     let _ = Reply::decode(bytes);
 }
+
+/// The guide's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/library.md")]
+struct Guide;

@@ -1,38 +1,12 @@
 //! Invariant 2: nothing allocates between clone and exec. This binary's allocator ends the process if a child tries.
-#![allow(unsafe_code, reason = "a global allocator cannot be written without; it only counts and forwards")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
+#![forbid(unsafe_code)]
 
 use enclos_sandbox::spec::Policy;
 use enclos_sandbox::{Command, Sandbox};
-
-struct Guarded;
-
-/// What a child that allocates exits with.
-const CAUGHT: i32 = 99;
-
-fn check() {
-    if enclos_sys::child::is_between_clone_and_exec() {
-        enclos_sys::child::exit(CAUGHT);
-    }
-}
-
-// SAFETY: every call is forwarded to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Guarded {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check();
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        check();
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use enclos_sys::guard::{CAUGHT, GuardedAllocator};
 
 #[global_allocator]
-static ALLOCATOR: Guarded = Guarded;
+static ALLOCATOR: GuardedAllocator = GuardedAllocator;
 
 fn caught(_: &()) -> ! {
     drop(std::hint::black_box(Box::new([1u8; 64])));

@@ -16,6 +16,7 @@ pub mod child;
 pub mod clone;
 pub mod exec;
 pub mod fd;
+pub mod guard;
 pub mod landlock;
 pub mod lock;
 pub mod mount;
