@@ -2,7 +2,7 @@
 //! escape test.
 //!
 //! Both are markdown tables with a column whose head is [`HELD_BY`]. In it stand names in backticks: in SPECIFICATION.md
-//! `` `cargo xtask perf --only P1` `` or a test function's name, in SECURITY.md the name of a test function below `tests/escape`. A path may
+//! `` `cargo xtask perf --only P1` `` or a test's name, in SECURITY.md the name of a test below `tests/escape`. A path may
 //! stand before the name (`` `tests/escape::mounts::proc_is_masked` ``): the part after the last `::` counts.
 
 use std::collections::BTreeSet;
@@ -46,24 +46,54 @@ fn document(workspace: &Workspace, name: &str, proofs: &Proofs, needs_column: im
     }
 }
 
-/// Names of the functions under `#[test]` (or inside a macro such as `proptest!`) in files below `folder`.
+/// Names of all tests in files below `folder`: functions under `#[test]` (or inside a macro such as `proptest!`), those of the end-to-end
+/// suite's `both!`, and the attempts of the escape suite.
 fn tests_below(workspace: &Workspace, folder: &str) -> Result<BTreeSet<String>> {
     let files = workspace.rust_files()?;
-    Ok(files.iter().filter(|(path, _)| path.starts_with(folder)).flat_map(|(_, text)| test_names(text)).collect())
+    let below = files.iter().filter(|(path, _)| path.starts_with(folder));
+    Ok(below
+        .flat_map(|(path, text)| {
+            let mut names = test_names(text);
+            if path.starts_with("tests/escape/src") {
+                names.extend(attempt_names(text));
+            }
+            names
+        })
+        .collect())
 }
 
 fn test_names(text: &str) -> Vec<String> {
     let mut marked = false;
+    let mut both = false;
     let mut found = Vec::new();
-    for line in code_only(text).lines().map(str::trim) {
+    for line in code_only(text).lines() {
+        // `both!` makes two tests of each function in it; it ends with a brace at the margin.
+        both = (both || line.starts_with("both! {")) && line != "}";
+        let line = line.trim();
         marked |= line.starts_with("#[test]") || line.starts_with("#[rstest");
         let function = line.trim_start_matches("#[test]").trim().trim_start_matches("pub ").strip_prefix("fn ");
-        if let (true, Some(rest)) = (marked, function) {
-            found.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        if let (true, Some(rest)) = (marked || both, function) {
+            found.push(word(rest));
             marked = false;
         }
     }
     found
+}
+
+/// Names of `Attempt { name: "…", … }`, and of the macros that make some: the first word in `calls!(…)` and `memory!(…)`.
+fn attempt_names(text: &str) -> Vec<String> {
+    let code = code_only(text);
+    let literal = code.lines().zip(text.lines()).filter(|(code, _)| code.trim_start().starts_with("name:"));
+    let mut found: Vec<String> = literal.filter_map(|(_, line)| line.split('"').nth(1)).map(str::to_owned).collect();
+    for call in ["calls!(", "memory!("] {
+        found.extend(code.split(call).skip(1).map(|rest| word(rest.trim_start())));
+    }
+    found
+}
+
+/// The identifier at the start.
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 /// Rows whose proof is missing, and tables that lack the column though `needs_column` says one of their rows needs it.
@@ -153,5 +183,17 @@ mod tests {
     fn only_functions_under_test_count() {
         let text = "#[test]\n#[should_panic]\nfn a() {}\nfn b() {}\n// #[test]\nfn c() {}\nproptest! {\n#[test]\nfn d(x: u8) {}\n}\n#[test] fn e() {}\n";
         assert_eq!(test_names(text), ["a", "d", "e"]);
+    }
+
+    #[test]
+    fn both_makes_tests_of_its_functions() {
+        let text = "fn helper() {}\nboth! {\n    fn a(world) {\n        fn_call();\n    }\n    fn b(world) {\n    }\n}\nfn c() {}\n";
+        assert_eq!(test_names(text), ["a", "b"]);
+    }
+
+    #[test]
+    fn attempts_are_found_by_name() {
+        let text = "Attempt {\n    name: \"fork_bomb\",\n    threat: \"x\",\n},\n// name: \"none\",\ncalls!(bpf, \"H32\"),\ncalls!(\n    io_uring,\n";
+        assert_eq!(attempt_names(text), ["fork_bomb", "bpf", "io_uring"]);
     }
 }
