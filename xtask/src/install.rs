@@ -45,9 +45,10 @@ pub const TESTS: [Need; 15] = [
 ];
 
 /// The virtual machine with a pure cgroup v2 kernel.
-pub const VM: [Need; 5] = [
+pub const VM: [Need; 6] = [
     Need { package: "qemu-system-x86", proof: File("/usr/bin/qemu-system-x86_64"), why: "the virtual machine, in software" },
     Need { package: "busybox-static", proof: File("/usr/bin/busybox"), why: "the virtual machine's first file system" },
+    Need { package: "e2fsprogs", proof: File("/usr/sbin/mke2fs"), why: "the virtual machine's disk" },
     Need { package: "kmod", proof: File("/usr/sbin/depmod"), why: "finds the virtual machine's kernel modules" },
     Need { package: "binutils", proof: File("/usr/bin/strings"), why: "reads the version of the virtual machine's kernel" },
     Need { package: "python3-venv", proof: Python("ensurepip"), why: "virtme-ng, which boots the virtual machine, comes from PyPI" },

@@ -31,11 +31,16 @@ const VIRTME_NG: &str = "virtme-ng==1.42";
 /// Debian's package that always depends on its newest kernel.
 const KERNEL: &str = "linux-image-amd64";
 /// Seconds the machine may live. Emulation is ten to twenty times slower than the host.
-const LIFE: u64 = 900;
+const LIFE: u64 = 1500;
 /// Seconds one test may take in it.
 const TEST_LIMIT: u64 = 180;
-/// Where the programs are copied inside: memory, because each page fault on 9p is a message to the host.
+/// Where a disk of its own is mounted inside. Programs and homes lie on it: on 9p each page fault would be a message to the host, and neither 9p
+/// nor this kernel's tmpfs can map ids, as the file systems that people have can.
 const INSIDE: &str = "/run/enclos-test";
+/// Bytes of that disk; the file behind it grows with what is written.
+const DISK: u64 = 4 << 30;
+/// The first virtio disk.
+const DEVICE: &str = "/dev/vda";
 
 /// What runs in the machine: only what looks different on a pure cgroup v2 host, because time there is dear.
 struct Part {
@@ -50,7 +55,7 @@ struct Part {
 
 const PARTS: [Part; 4] = [
     Part { name: "cgroup", package: "enclos-cgroup", user: None, only: &[], without: &[], jobs: 1 },
-    Part { name: "limits", package: "enclos-tests-e2e", user: None, only: &["limits::"], without: &[], jobs: 1 },
+    Part { name: "limits", package: "enclos-tests-e2e", user: None, only: &["limits::"], without: &["as_user"], jobs: 1 },
     Part { name: "escape", package: "enclos-tests-escape", user: None, only: &["root::"], without: &[], jobs: 2 },
     Part { name: "escape-user", package: "enclos-tests-escape", user: Some(NOBODY), only: DEBIAN_USER, without: &[], jobs: 2 },
 ];
@@ -199,13 +204,16 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer>
     let xtask = stage.put("vm-bin", &program)?.path;
     std::fs::write(shared.join("plan.json"), serde_json::to_vec(plan)?)?;
     let console = File::create(shared.join("console"))?;
+    let disk = stage.path().join("disk");
+    File::create(&disk)?.set_len(DISK)?;
+    quiet(Command::new("mke2fs").args(["-q", "-t", "ext4"]).arg(&disk).env("PATH", "/usr/sbin:/sbin"))?;
     let inside = format!("{} in-vm {} >{1}/output 2>&1", xtask.display(), shared.display());
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", vng.parent().context("vng lies in a folder")?.display());
     // timeout(1) ends the whole group, QEMU included: when the time is over, and when we die and setpriv(1) tells it.
     let mut command = Command::new("/usr/bin/setpriv");
     command.args(["--pdeathsig", "TERM", "--", "timeout", "--kill-after=5", &LIFE.to_string()]).arg(vng);
     command.arg("--run").arg(kernel).args(["--disable-kvm", "--memory", "2G", "--cpus", "2", "--append", "cgroup_no_v1=all"]);
-    command.arg(format!("--rwdir={}", shared.display())).arg("--").arg(&inside);
+    command.arg("--disk").arg(&disk).arg(format!("--rwdir={}", shared.display())).arg("--").arg(&inside);
     // virtme-ng keeps settings in a home; not in ours.
     command.env("PATH", path).env("HOME", stage.folder("vm-home")?).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
     command.current_dir(stage.path()).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
@@ -243,8 +251,11 @@ pub fn inside(folder: &Path) -> Result<()> {
         }
     }
     let plan: Plan = serde_json::from_slice(&std::fs::read(folder.join("plan.json"))?)?;
-    let memory = Path::new(INSIDE);
-    let programs = memory.join("bin");
+    let disk = Path::new(INSIDE);
+    std::fs::create_dir_all(disk)?;
+    quiet(Command::new("modprobe").args(["--all", "virtio_blk", "ext4", "overlay"]))?;
+    quiet(Command::new("mount").args(["-t", "ext4", DEVICE, INSIDE]))?;
+    let programs = disk.join("bin");
     std::fs::create_dir_all(&programs)?;
     for program in &plan.programs {
         std::fs::copy(program, programs.join(program.file_name().context("a program without a name")?))?;
@@ -257,7 +268,7 @@ pub fn inside(folder: &Path) -> Result<()> {
     for suite in plan.suites {
         let name = suite.name.clone();
         let started = Instant::now();
-        let tally = moved_in(suite, memory).and_then(|suite| suite::run(&suite)).unwrap_or_else(|error| {
+        let tally = moved_in(suite, disk).and_then(|suite| suite::run(&suite)).unwrap_or_else(|error| {
             println!("    FAIL {name}: {error:#}");
             Tally::one(false)
         });
@@ -268,11 +279,11 @@ pub fn inside(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The suite with its program and home in the machine's memory.
-fn moved_in(suite: Suite, memory: &Path) -> Result<Suite> {
+/// The suite with its program and home on the machine's own disk.
+fn moved_in(suite: Suite, disk: &Path) -> Result<Suite> {
     let (name, from) = suite.program.file_name().zip(suite.program.parent()).context("a program without a name or folder")?;
-    let folder = memory.join(from.file_name().context("a program in the root folder")?);
-    let home = memory.join(suite.directory.file_name().context("a home without a name")?);
+    let folder = disk.join(from.file_name().context("a program in the root folder")?);
+    let home = disk.join(suite.directory.file_name().context("a home without a name")?);
     let program = folder.join(name);
     for folder in [&folder, &home] {
         std::fs::create_dir_all(folder)?;
@@ -284,7 +295,7 @@ fn moved_in(suite: Suite, memory: &Path) -> Result<Suite> {
         copy_folder(&from.join("hostile"), &folder.join("hostile"))?;
     }
     let user = suite.env.iter().find(|(name, _)| name == "USER").map_or("root", |(_, user)| user.as_str()).to_owned();
-    let env = suite::environment(&user, &home, &memory.join("bin/enclos"));
+    let env = suite::environment(&user, &home, &disk.join("bin/enclos"));
     Ok(Suite { program, directory: home, env, ..suite })
 }
 
@@ -321,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_moves_into_memory_with_its_user() {
+    fn a_suite_moves_onto_the_disk_with_its_user() {
         let folder = tempfile::tempdir().unwrap();
         let tests = folder.path().join("tests-u7");
         std::fs::create_dir_all(tests.join("hostile")).unwrap();
@@ -338,12 +349,12 @@ mod tests {
             only: Vec::new(),
             without: Vec::new(),
         };
-        let memory = folder.path().join("memory");
-        let moved = moved_in(suite, &memory).unwrap();
+        let disk = folder.path().join("disk");
+        let moved = moved_in(suite, &disk).unwrap();
         let value = |name: &str| moved.env.iter().find(|(n, _)| n == name).map(|(_, v)| PathBuf::from(v)).unwrap();
-        assert_eq!(moved.program, memory.join("tests-u7/t-1"));
-        assert!(memory.join("tests-u7/hostile/probe").is_file());
-        assert_eq!((value("USER"), value("ENCLOS_BIN")), (PathBuf::from("u7"), memory.join("bin/enclos")));
-        assert_eq!((value("HOME"), moved.directory), (memory.join("home-t"), memory.join("home-t")));
+        assert_eq!(moved.program, disk.join("tests-u7/t-1"));
+        assert!(disk.join("tests-u7/hostile/probe").is_file());
+        assert_eq!((value("USER"), value("ENCLOS_BIN")), (PathBuf::from("u7"), disk.join("bin/enclos")));
+        assert_eq!((value("HOME"), moved.directory), (disk.join("home-t"), disk.join("home-t")));
     }
 }
