@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use enclos_spec::exit;
 
+mod bwrap;
 mod commands;
 mod completions;
 mod doctor;
@@ -26,10 +27,15 @@ mod show;
 mod text;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
+    let mut args = std::env::args_os();
+    let called_as = args.next().unwrap_or_default();
+    if Path::new(&called_as).file_name().is_some_and(|name| name == "bwrap") {
+        return bwrap::main(&called_as, args);
+    }
     let word = args.next();
     match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
         "run" => run::main(args),
+        "bwrap" => bwrap::main(OsStr::new("enclos bwrap"), args),
         "doctor" => doctor::main(args),
         "launch" => launch::main(args),
         "completions" => write_completions(args),
@@ -60,7 +66,7 @@ fn fail(command: &str, line: &str) -> ExitCode {
     ExitCode::from(exit::FAILURE)
 }
 
-/// `enclos completions SHELL [DIR]`.
+/// `enclos completions SHELL [DIR]`: ours on stdout, or ours and bubblewrap's as files.
 fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let shells = completions::NAMES.join(", ");
     let (name, directory) = match (args.next(), args.next(), args.next()) {
@@ -71,8 +77,8 @@ fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         return fail("completions", &format!("{name:?} is not a shell there are completions for: write one of {shells}"));
     };
     match directory {
-        None => print(&(shell.script)()),
-        Some(directory) => write_files("completions", &directory, [(shell.file, (shell.script)())]),
+        None => print(&(shell.own.1)()),
+        Some(directory) => write_files("completions", &directory, [shell.own, shell.bwrap].map(|(file, script)| (file, script()))),
     }
 }
 

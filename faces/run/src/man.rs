@@ -11,7 +11,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every page: its file name and its text.
 pub fn pages() -> Vec<(&'static str, String)> {
-    vec![("enclos.1", overview()), ("enclos-run.1", run()), ("enclos-doctor.1", command(&DOCTOR))]
+    vec![
+        ("enclos.1", overview()),
+        ("enclos-run.1", run()),
+        ("enclos-doctor.1", command(&DOCTOR)),
+        ("enclos-bwrap.1", crate::bwrap::man::page()),
+    ]
 }
 
 /// `enclos-run(1)`.
@@ -37,7 +42,7 @@ fn overview() -> String {
              where enclos lies.\n";
     page += &exit_status();
     page += ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf set and not empty, no text is coloured.\n";
-    page += ".SH SEE ALSO\n.BR enclos\\-run (1),\n.BR enclos\\-doctor (1)\n";
+    page += ".SH SEE ALSO\n.BR enclos\\-run (1),\n.BR enclos\\-doctor (1),\n.BR enclos\\-bwrap (1)\n";
     page
 }
 

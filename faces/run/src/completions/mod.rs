@@ -1,5 +1,6 @@
 //! Completions for shells, made from the records of the flags.
 
+use crate::bwrap::complete as bwrap;
 use crate::commands::{self, Kind};
 use crate::flags::Complete;
 use crate::flags::table::{DOCTOR, RUN};
@@ -8,21 +9,24 @@ mod bash;
 mod fish;
 mod zsh;
 
+/// A script: the name it has where the shell looks for it, and its text.
+pub type Script = (&'static str, fn() -> String);
+
 /// A shell there are completions for.
 pub struct Shell {
     /// Its name.
     pub name: &'static str,
-    /// The name the script has where the shell looks for it.
-    pub file: &'static str,
-    /// The script.
-    pub script: fn() -> String,
+    /// For `enclos`.
+    pub own: Script,
+    /// For the program called as `bwrap`.
+    pub bwrap: Script,
 }
 
 /// Every one.
 pub const SHELLS: [Shell; 3] = [
-    Shell { name: "bash", file: "enclos.bash", script: bash::script },
-    Shell { name: "zsh", file: "_enclos", script: zsh::script },
-    Shell { name: "fish", file: "enclos.fish", script: fish::script },
+    Shell { name: "bash", own: ("enclos.bash", bash::script), bwrap: ("bwrap.bash", bwrap::bash) },
+    Shell { name: "zsh", own: ("_enclos", zsh::script), bwrap: ("_bwrap", bwrap::zsh) },
+    Shell { name: "fish", own: ("enclos.fish", fish::script), bwrap: ("bwrap.fish", bwrap::fish) },
 ];
 
 /// The names of [`SHELLS`].

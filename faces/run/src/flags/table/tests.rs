@@ -110,8 +110,8 @@ fn the_generated_documents_are_as_kept() {
     for (name, page) in crate::man::pages() {
         expect::file(&format!("../../docs/generated/{name}"), &page);
     }
-    for shell in crate::completions::SHELLS {
-        expect::file(&format!("../../docs/generated/{}", shell.file), &(shell.script)());
+    for (name, script) in crate::completions::SHELLS.iter().flat_map(|shell| [shell.own, shell.bwrap]) {
+        expect::file(&format!("../../docs/generated/{name}"), &script());
     }
 }
 
