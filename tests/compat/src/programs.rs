@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{OnceLock, PoisonError};
+
+use crate::place::STARTING;
 
 /// One of the programs.
 #[derive(Clone, Debug)]
@@ -21,7 +24,9 @@ pub fn version(text: &str) -> Vec<u32> {
 }
 
 fn bubblewrap(path: &Path) -> Option<Program> {
+    let quiet = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new(path).arg("--version").output().ok()?;
+    drop(quiet);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let number = text.split_whitespace().nth(1)?.to_owned();
     Some(Program { label: format!("bubblewrap {number}"), path: path.to_owned(), version: Some(version(&number)) })
@@ -34,7 +39,8 @@ fn named(variable: &str) -> Option<PathBuf> {
 /// Debian's bubblewrap, if it is installed.
 #[must_use]
 pub fn incumbent() -> Option<Program> {
-    bubblewrap(&named("ENCLOS_BWRAP").unwrap_or_else(|| "/usr/bin/bwrap".into()))
+    static FOUND: OnceLock<Option<Program>> = OnceLock::new();
+    FOUND.get_or_init(|| bubblewrap(&named("ENCLOS_BWRAP").unwrap_or_else(|| "/usr/bin/bwrap".into()))).clone()
 }
 
 /// A newer bubblewrap, if one was named.
@@ -43,8 +49,12 @@ pub fn incumbent() -> Option<Program> {
 /// If one was named that does not run.
 #[must_use]
 pub fn newer() -> Option<Program> {
-    let path = named("ENCLOS_BWRAP_NEW")?;
-    Some(bubblewrap(&path).unwrap_or_else(|| panic!("ENCLOS_BWRAP_NEW: {}: does not run", path.display())))
+    static FOUND: OnceLock<Option<Program>> = OnceLock::new();
+    let find = || {
+        let path = named("ENCLOS_BWRAP_NEW")?;
+        Some(bubblewrap(&path).unwrap_or_else(|| panic!("ENCLOS_BWRAP_NEW: {}: does not run", path.display())))
+    };
+    FOUND.get_or_init(find).clone()
 }
 
 /// Ours; `None` when `ENCLOS_COMPAT=incumbent` leaves it out.

@@ -15,7 +15,7 @@ use super::message::{Message, system_text};
 use super::parse::{Wanted, parse};
 use super::plan::{Caller, Directory, Launch, plan};
 use super::status::{NAMESPACES, Started, exit_code};
-use super::{failure, help, version};
+use super::{failure, help, limits, version};
 
 /// Exit status of every failure of ours.
 const FAILURE: u8 = 1;
@@ -70,6 +70,10 @@ fn run(line: &CommandLine) -> Result<u8, String> {
     }
     launch.plan.seccomp = filters.into_iter().map(FilterSource::Program).collect();
     check_descriptors(line, &mut launch)?;
+    limits::apply(&limits::policy(&line.limits)?, &mut launch.plan)?;
+    if line.report.is_some() {
+        return Err("--enclos-report: a sandbox made from bubblewrap's options is not measured; use enclos run".to_owned());
+    }
     start(line, &launch)
 }
 

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::str::FromStr;
 
-use enclos_spec::Policy;
+use enclos_spec::plan::{Plan, Resource, Rlimit};
 use enclos_spec::policy::edit_distance;
+use enclos_spec::{Bound, Policy};
 
 /// The keys that make sense here. The others of a policy say what the sandbox sees, which here the command line says alone, or need a stream or a
 /// file system of ours, which here is the caller's.
@@ -31,6 +32,29 @@ pub fn policy(limits: &[(String, String)]) -> Result<Policy, String> {
         set(&mut policy, key, value)?;
     }
     Ok(policy)
+}
+
+/// Writes the limits that need nobody to watch them into a plan.
+///
+/// # Errors
+/// The first limit that needs somebody who watches it: nothing is ever dropped.
+pub fn apply(policy: &Policy, plan: &mut Plan) -> Result<(), String> {
+    let watched = [
+        ("wall", policy.wall.is_some()),
+        ("idle", policy.idle.is_some()),
+        ("cpu", policy.cpu.is_some()),
+        ("memory", policy.memory.is_some()),
+        ("processes", policy.processes.is_some()),
+    ];
+    if let Some((key, _)) = watched.iter().find(|(_, given)| *given) {
+        return Err(format!("--enclos-limits: {key}: a sandbox made from bubblewrap's options is not watched; use enclos run"));
+    }
+    let sizes = [(Resource::FileSize, policy.file_size), (Resource::Stack, policy.stack)];
+    let sizes = sizes.into_iter().filter_map(|(resource, bound)| Some((resource, bound?.value()?.bytes())));
+    let files = policy.open_files.and_then(Bound::value).map(|value| (Resource::OpenFiles, value));
+    plan.rlimits = sizes.chain(files).map(|(resource, value)| Rlimit { resource, value }).collect();
+    plan.cpus = policy.cpus.as_ref().map(|list| list.0.clone()).unwrap_or_default();
+    Ok(())
 }
 
 fn set(policy: &mut Policy, key: &str, value: &str) -> Result<(), String> {
@@ -66,6 +90,20 @@ mod tests {
             let value = if *key == "cpus" { "0" } else { "2" };
             split(OsStr::new(&format!("{key}={value}"))).unwrap();
         }
+    }
+
+    #[test]
+    fn limits_reach_the_plan_or_are_refused() {
+        let given = |texts: &[&str]| {
+            let limits: Vec<_> = texts.iter().map(|text| split(OsStr::new(text)).unwrap()).collect();
+            let mut plan = Plan::default();
+            apply(&policy(&limits).unwrap(), &mut plan).map(|()| plan)
+        };
+        let plan = given(&["open-files=64", "file-size=1M", "cpus=0", "open-files=32"]).unwrap();
+        let wanted = [(Resource::FileSize, 1 << 20), (Resource::OpenFiles, 32)].map(|(resource, value)| Rlimit { resource, value });
+        assert_eq!(plan.rlimits, wanted);
+        assert_eq!(plan.cpus, [0]);
+        assert!(given(&["memory=64M"]).unwrap_err().starts_with("--enclos-limits: memory: "));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod command_line;
 pub mod complete;
 pub mod failure;
 pub mod flag;
+#[cfg(test)]
+mod guide;
 pub mod help;
 pub mod launch;
 pub mod limits;

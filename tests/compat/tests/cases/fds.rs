@@ -36,8 +36,8 @@ pub const CASES: &[Case] = &[
     Case::new("child_pid_of_a_pid_namespace_is_its_first_process", "$B $RO --unshare-pid --json-status-fd 3 sleep 20 3>s & b=$!; while ! grep -qs child-pid s; do sleep 0.05; done; sleep 0.3; kill -KILL $(sed -nE 's/.*child-pid\": ([0-9]+).*/\\1/p' s); wait $b; echo $?; tail -n 1 s")
         .out("137\n{ \"exit-code\": 137 }\n"),
     Case::new("namespace_numbers_are_those_of_the_kernel", "$B --bind / / --unshare-pid --unshare-ipc --info-fd 3 stat -L -c %i /proc/self/ns/ipc /proc/self/ns/mnt 3>i > o; sed -nE 's/.*(ipc|mnt)-namespace\": ([0-9]+).*/\\2/p' i | cmp - o"),
-    Case::new("info_fd_that_is_not_open", "timeout 5 $B $RO --info-fd 9 true 2>e; echo $?; cat e").out("1\nbwrap: Write to info_fd: Bad file descriptor\n"),
-    Case::new("json_status_fd_that_is_not_open", "timeout 5 $B $RO --json-status-fd 9 true 2>e; echo $?; cat e").out("1\nbwrap: Write to info_fd: Bad file descriptor\n"),
+    Case::new("info_fd_that_is_not_open", "timeout --foreground 5 $B $RO --info-fd 9 true 2>e; echo $?; cat e").out("1\nbwrap: Write to info_fd: Bad file descriptor\n"),
+    Case::new("json_status_fd_that_is_not_open", "timeout --foreground 5 $B $RO --json-status-fd 9 true 2>e; echo $?; cat e").out("1\nbwrap: Write to info_fd: Bad file descriptor\n"),
     Case::new("block_fd_waits", "mkfifo p; $B $RO --block-fd 3 sh -c 'echo ran' 3<>p > o & sleep 0.4; cat o; echo x > p; wait; cat o").out("ran\n"),
     Case::new("block_fd_takes_the_end_for_go", "$B $RO --block-fd 3 echo ran 3</dev/null").out("ran\n"),
     Case::new("block_fd_that_is_not_open", "$B $RO --block-fd 9 echo ran").out("ran\n"),

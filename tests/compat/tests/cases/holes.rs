@@ -55,7 +55,7 @@ pub const CASES: &[Case] = &[
     // Status descriptors belong to the caller alone.
     Case::new("the_command_cannot_forge_its_status", "$B $RO --json-status-fd 3 sh -c 'echo \"{ \\\"exit-code\\\": 9 }\" >&3' 3>s 2>/dev/null; grep -c exit-code s").out("1\n"),
     // --userns-block-fd and the like must not leave a child hanging when the caller errs.
-    Case::new("a_bad_info_fd_leaves_nobody_behind", "timeout 5 $B $RO --info-fd 9 sleep 7777 2>/dev/null; sleep 0.1; pgrep -f 'info-fd 9 sleep 777[7]' | wc -l")
+    Case::new("a_bad_info_fd_leaves_nobody_behind", "timeout --foreground 5 $B $RO --info-fd 9 sleep 7777.$$ 2>/dev/null; sleep 0.1; pgrep -f 7777.$$ | wc -l")
         .out("0\n")
         .differs("bubblewrap leaves its child waiting for ever"),
     Case::new("an_argument_cannot_smuggle_an_option", "$B $RO -- --version 2>/dev/null").status(1),
