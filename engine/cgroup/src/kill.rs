@@ -165,3 +165,36 @@ impl Group {
         CgroupError::TooLate { path: self.path(node), what, milliseconds }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::{Deadline, KILL_PATIENCE};
+    use crate::{Controller, Host, Limits, Meters, Name};
+
+    /// What kernels before 5.14 and v1 need, also where this kernel could do better.
+    #[test]
+    fn killing_one_by_one_empties_a_group_that_forks() {
+        let host = Host::probe().unwrap();
+        if let Err(missing) = host.place(Controller::Freezer) {
+            let line = format!("killing_one_by_one_empties_a_group_that_forks ... skipped: needs a group that can be frozen: {missing}\n");
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            return;
+        }
+        let limits = Limits { freeze: true, meters: Meters::default(), ..Limits::default() };
+        let mut group = host.create(&Name::fresh().unwrap(), &limits).unwrap();
+        let script = "read go; storm() { n=0; while [ $n -lt 100 ]; do sleep 0.01 & wait $!; n=$((n+1)); done; sleep 60; }
+                      for i in 1 2 3 4 5 6; do storm & done; echo on; wait";
+        let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        group.add(child.id()).unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        group.kill_each(&group.nodes[0], Deadline::after(KILL_PATIENCE)).unwrap();
+        assert!(group.wait_empty(Duration::from_secs(5)).unwrap(), "left: {:?}", group.procs());
+        child.wait().unwrap();
+        group.remove().unwrap();
+    }
+}

@@ -1,6 +1,6 @@
 //! Which kind of host it is, and where each controller is, from texts and made-up trees.
 
-use enclos_cgroup::{Controller, Host, Kind, Limits, Missing, Name, Restrict, Version};
+use enclos_cgroup::{Controller, Host, Kind, Limits, Missing, Name, ProcView, Restrict, Version};
 
 use crate::fixture::Fixture;
 
@@ -23,7 +23,7 @@ fn no_cgroup_file_system_is_the_kind_none() {
     for controller in Controller::ALL {
         assert_eq!(host.place(controller), Err(Missing::NotMounted));
     }
-    let bare = Host::detect(&enclos_cgroup::ProcView::default());
+    let bare = Host::detect(&ProcView::default());
     assert_eq!(bare.kind(), Kind::None, "a host that shows nothing at all is one without");
 }
 
@@ -236,4 +236,21 @@ fn the_doctor_names_every_controller_with_a_remedy_for_what_is_missing() {
     let findings = populated.host().findings();
     let memory = findings.iter().find(|f| f.subject == "memory controller").unwrap();
     assert!(memory.remedy.contains("Delegate=yes"), "{memory:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_of_the_kernel_panics(
+        mountinfo in proptest::collection::vec("[0-9]{1,2} 1 0:1 /[./a-z]{0,6} /[./a-z]{0,6} rw - cgroup2? x rw(,(memory|pids|ro))?", 0..5),
+        cgroup in proptest::collection::vec("[0-9]:(memory|pids|name=x|):/[./:a-z]{0,8}", 0..5),
+        noise: Vec<u8>,
+    ) {
+        let mut view = ProcView { mountinfo: mountinfo.join("\n").into_bytes(), cgroup: cgroup.join("\n").into_bytes(), ..ProcView::default() };
+        view.mountinfo.extend(&noise);
+        view.cgroup.extend(&noise);
+        for restrict in [Restrict::Nothing, Restrict::V1Only, Restrict::V2Only, Restrict::NoCgroups] {
+            let kind = Host::detect(&view.clone().restricted(restrict)).kind();
+            proptest::prop_assert!(restrict != Restrict::NoCgroups || kind == Kind::None);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Many makers at once, of which none knows of the others.
 
-use enclos_cgroup::{Controller, Host, Limits, Meters, Name};
+use enclos_cgroup::{Controller, Host, Limits, Meters, Name, ProcView, Restrict};
 
 use crate::real::hosts;
 
@@ -23,16 +23,17 @@ fn makers_that_come_and_go_do_not_disturb_each_other() {
         };
         std::thread::scope(|scope| {
             for thread in 0..6 {
-                let (round, kind) = (&round, host.kind());
+                let (round, host) = (&round, &host);
                 scope.spawn(move || {
-                    // Each thread is a peer of its own: it has its own picture of the host, as another process would.
-                    let host = [enclos_cgroup::Restrict::Nothing, enclos_cgroup::Restrict::V1Only, enclos_cgroup::Restrict::V2Only]
+                    // Half of them share a picture of the host, the others each have their own, as another process would.
+                    let own = [Restrict::Nothing, Restrict::V1Only, Restrict::V2Only]
                         .into_iter()
-                        .map(|restrict| Host::detect(&enclos_cgroup::ProcView::read().unwrap().restricted(restrict)))
-                        .find(|host| host.kind() == kind)
+                        .map(|restrict| Host::detect(&ProcView::read().unwrap().restricted(restrict)))
+                        .find(|own| own.kind() == host.kind())
                         .unwrap();
+                    let host = if thread % 2 == 0 { host } else { &own };
                     for number in 0..50 {
-                        round(&host, number + thread);
+                        round(host, number + thread);
                     }
                 });
             }
