@@ -19,10 +19,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// What came of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    out: String,
-    err: String,
-    status: Option<i32>,
+pub struct Seen {
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    /// Exit status, or 128 and the signal.
+    pub status: Option<i32>,
 }
 
 /// How a case ended.
@@ -71,7 +74,13 @@ pub fn judge(topic: &str, case: &Case, who: Who) -> Verdict {
 fn check(wrong: &mut String, label: &str, case: &Case, who: Who, program: &Program, must: bool) {
     let told = match Place::new(label, who, program) {
         Ok(place) => match run(&place, case.script) {
-            Ok(seen) => differences(case, &place, &seen),
+            Ok((seen, group)) => {
+                // A case may leave something running on purpose.
+                if let Some(group) = group {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                differences(case, &place, &seen)
+            }
             Err(error) => error,
         },
         Err(error) => format!("  the case's directory: {error}\n"),
@@ -100,7 +109,11 @@ fn differences(case: &Case, place: &Place, seen: &Seen) -> String {
     told
 }
 
-fn run(place: &Place, script: &str) -> Result<Seen, String> {
+/// Runs a script in its place; gives what it did, and its process group, in which something may still run.
+///
+/// # Errors
+/// It could not be started, or hangs; then it has been killed.
+pub fn run(place: &Place, script: &str) -> Result<(Seen, Option<Pid>), String> {
     let (words, environment) = place.command(script);
     let (out, err) = (place.dir.join("stdout"), place.dir.join("stderr"));
     let open = |path| File::create(path).map_err(|e| format!("  {e}\n"));
@@ -119,12 +132,14 @@ fn run(place: &Place, script: &str) -> Result<Seen, String> {
         .map_err(|e| format!("  {:?}: {e}\n", words[0]))?;
     drop(quiet);
     let status = wait(&mut child);
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let (Err(_), Some(group)) = (&status, group) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let status = status?;
     let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|e| format!("  {e}\n"));
-    Ok(Seen { out: read(&out)?, err: read(&err)?, status: status.code().or_else(|| status.signal().map(|signal| 128 + signal)) })
+    let status = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    Ok((Seen { out: read(&out)?, err: read(&err)?, status }, group))
 }
 
 fn wait(child: &mut std::process::Child) -> Result<ExitStatus, String> {

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod fuzz;
 pub mod judge;
 pub mod place;
 pub mod programs;

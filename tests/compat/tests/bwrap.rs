@@ -4,13 +4,20 @@
 
 use std::process::ExitCode;
 
+use enclos_testkit::Who;
+use enclos_tests_compat::fuzz::fuzz;
 use enclos_tests_compat::runner::{self, Extra, Topic};
 
 mod cases;
 
 const TOPICS: &[Topic] = cases::TOPICS;
 
-const EXTRAS: &[Extra] = &[("table::every_file_is_in_it", every_file_is_in_it), ("table::has_every_option", has_every_option)];
+const EXTRAS: &[Extra] = &[
+    ("table::every_file_is_in_it", every_file_is_in_it),
+    ("table::has_every_option", has_every_option),
+    ("fuzz::user", || fuzz(Who::User)),
+    ("fuzz::root", || if Who::all_here().contains(&Who::Root) { fuzz(Who::Root) } else { Ok(()) }),
+];
 
 fn main() -> ExitCode {
     runner::main(TOPICS, EXTRAS)
