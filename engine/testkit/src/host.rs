@@ -202,7 +202,8 @@ fn files(mark: &str) -> BTreeSet<String> {
             // What tests that run beside this one put there is theirs.
             let of_a_test = ["enclos-test-", "enclos-compat-"].iter().any(|prefix| name.starts_with(prefix)) && !name.contains(mark);
             let owned = path.symlink_metadata().is_ok_and(|meta| meta.uid() >= FIRST_RANGE_ID);
-            if !of_a_test && (owned || name.contains("enclos")) {
+            // `/run/enclos` holds the ledger of id ranges in use; it stays, as `/run/lock` does.
+            if !of_a_test && (owned || name.starts_with("enclos-") || name.contains(mark)) {
                 found.insert(path.display().to_string());
             }
         }
