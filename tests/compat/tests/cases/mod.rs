@@ -5,6 +5,7 @@ use enclos_tests_compat::runner::Topic;
 mod capabilities;
 mod env;
 mod errors;
+mod extras;
 mod fds;
 mod files;
 mod holes;
@@ -20,6 +21,7 @@ pub const TOPICS: &[Topic] = &[
     ("capabilities", capabilities::CASES),
     ("env", env::CASES),
     ("errors", errors::CASES),
+    ("extras", extras::CASES),
     ("fds", fds::CASES),
     ("files", files::CASES),
     ("holes", holes::CASES),

@@ -1,0 +1,25 @@
+//! What bubblewrap does not have.
+
+use enclos_tests_compat::Case;
+
+const OURS: &str = "an option of ours";
+
+pub const CASES: &[Case] = &[
+    Case::new("limit_open_files", "$B $RO --enclos-limits open-files=64 sh -c 'ulimit -n'").out("64\n").differs(OURS),
+    Case::new("limit_file_size", "$B $RO --bind out /o --dev /dev --enclos-limits file-size=4096 sh -c 'head -c 9000 /dev/zero > /o/f' 2>/dev/null; stat -c %s out/f")
+        .out("4096\n")
+        .differs(OURS),
+    Case::new("the_last_limit_of_a_kind_holds", "$B $RO --enclos-limits open-files=64 --enclos-limits open-files=32 sh -c 'ulimit -n'")
+        .out("32\n")
+        .differs(OURS),
+    Case::new("limit_wall", "$B $RO --enclos-limits wall=300ms sleep 9").status(137).differs(OURS),
+    Case::new("limit_unknown", "$B $RO --enclos-limits memry=1M true")
+        .refused(&["bwrap: --enclos-limits: \"memry\" is not one of "])
+        .differs(OURS),
+    Case::new("limit_without_value", "$B $RO --enclos-limits memory true")
+        .refused(&["bwrap: --enclos-limits: \"memory\" is not KEY=VALUE, e.g. memory=64M"])
+        .differs(OURS),
+    Case::new("report", "$B $RO --enclos-report $W/out/r sh -c 'exit 3'; echo $?; tr -d ' \\n' < out/r | grep -o '\"exit_code\":3'")
+        .out("3\n\"exit_code\":3\n")
+        .differs(OURS),
+];
