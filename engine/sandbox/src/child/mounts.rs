@@ -161,8 +161,8 @@ impl Root {
                 Err((Stage::Source, Errno::NOENT)) if *optional => Ok(()),
                 other => other,
             },
-            ActionKind::OverlayTrees { lower, keep, discard, names, place } => {
-                self.overlay_trees(lower, keep.as_ref(), *discard, names, place)
+            ActionKind::OverlayTrees { lower, keep, discard, owner, names, place } => {
+                self.overlay_trees(lower, keep.as_ref(), *discard, *owner, names, place)
             }
             ActionKind::OverlayPaths { options, discard, place } => {
                 self.overlay_paths(options, discard.as_deref(), place).map_err(operation)
@@ -205,10 +205,10 @@ impl Root {
         Ok(())
     }
 
-    /// Finds a tree, detached and ready to attach.
+    /// Finds a tree that the launcher has not opened.
     fn tree(&self, tree: &Tree) -> Result<OwnedFd, Errno> {
         match tree {
-            Tree::Detached(fd) => clone_or_take(fd),
+            Tree::Detached(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3),
             Tree::Path(path) => clone_tree(&self.old, path),
             Tree::Descriptor(number) => {
                 // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
@@ -231,14 +231,29 @@ impl Root {
     }
 
     fn bind(&mut self, tree: &Tree, place: &Place, attributes: Attributes) -> Result<(), (Stage, Errno)> {
-        let tree_fd = self.tree(tree).map_err(|e| (Stage::Source, e))?;
-        let is_directory = FileType::from_raw_mode(fstat(&tree_fd).map_err(|e| (Stage::Source, e))?.st_mode).is_dir();
+        match tree {
+            // Complete, and used once: attached as it is.
+            Tree::Detached(fd) if !place.is_root() => self.attach_made(fd, place),
+            tree => {
+                let fd = self.tree(tree).map_err(|e| (Stage::Source, e))?;
+                if !matches!(tree, Tree::Detached(_)) {
+                    set_attributes(&fd, attributes, true).map_err(|e| (Stage::Operation, e))?;
+                }
+                self.attach_made(&fd, place)?;
+                if place.is_root() {
+                    self.new = fd;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Attaches a tree at a place made for its kind.
+    fn attach_made(&self, tree: &OwnedFd, place: &Place) -> Result<(), (Stage, Errno)> {
+        let is_directory = FileType::from_raw_mode(fstat(tree).map_err(|e| (Stage::Source, e))?.st_mode).is_dir();
         let make = if is_directory { Make::Directory(0o755) } else { Make::File(0o444) };
         let at = place.open_or_make(self.new.as_fd(), make).map_err(|e| (Stage::Place, e))?;
-        if !matches!(tree, Tree::Detached(_)) {
-            set_attributes(&tree_fd, attributes, true).map_err(|e| (Stage::Operation, e))?;
-        }
-        self.attach_at(tree_fd, &at, place).map_err(|e| (Stage::Operation, e))
+        attach(tree, &at).map_err(|e| (Stage::Operation, e))
     }
 
     fn scratch_places(&self, places: &[ScratchAt]) -> Result<(), (Stage, Errno)> {
@@ -262,12 +277,17 @@ impl Root {
         lower: &[Tree],
         keep: Option<&Tree>,
         discard: bool,
+        owner: Option<(u32, u32)>,
         names: &LayerNames,
         place: &Place,
     ) -> Result<(), (Stage, Errno)> {
         let operation = |e| (Stage::Operation, e);
-        for (tree, name) in lower.iter().zip(&names.lower) {
+        let mut mode = Mode::from_raw_mode(0o755);
+        for (index, (tree, name)) in lower.iter().zip(&names.lower).enumerate() {
             let tree = self.tree(tree).map_err(|e| (Stage::Source, e))?;
+            if index == 0 {
+                mode = Mode::from_raw_mode(fstat(&tree).map_err(|e| (Stage::Source, e))?.st_mode & 0o7777);
+            }
             self.attach_layer(tree, name).map_err(operation)?;
         }
         if let Some(tree) = keep {
@@ -277,8 +297,12 @@ impl Root {
         let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
         let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
         if discard {
-            for name in [&names.upper, &names.work] {
-                mkdirat(scratch, name, Mode::from_raw_mode(0o755)).map_err(operation)?;
+            // The merged root is as the upper one is.
+            mkdirat(scratch, &names.upper, mode).map_err(operation)?;
+            mkdirat(scratch, &names.work, Mode::from_raw_mode(0o755)).map_err(operation)?;
+            if let Some((uid, gid)) = owner {
+                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                chownat(scratch, &names.upper, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(operation)?;
             }
         }
         rustix::process::fchdir(scratch).map_err(operation)?;
@@ -438,11 +462,6 @@ impl Root {
             attach(&tree, &at)
         }
     }
-}
-
-/// A detached tree is attached once by a sandbox made from scratch.
-fn clone_or_take(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    rustix::io::fcntl_dupfd_cloexec(fd, 3)
 }
 
 /// `/proc/self/fd/N`, without allocating.

@@ -85,20 +85,30 @@ impl Place {
     }
 
     /// Opens what is there, making it and its parents where nothing is. Child-safe.
+    ///
+    /// Most places are new, so making comes first: it needs the fewest calls.
     pub fn open_or_make(&self, root: BorrowedFd<'_>, make: Make) -> Result<OwnedFd, Errno> {
-        match self.open(root) {
-            Err(Errno::NOENT) => {}
-            other => return other,
+        if self.is_root() {
+            return self.open(root);
         }
-        let (parent, name) = self.open_parent(root)?;
-        match make {
-            Make::Directory(mode) => mkdirat(&parent, name, Mode::from_raw_mode(mode))?,
+        let made = self.open_parent(root).and_then(|(parent, name)| match make {
+            Make::Directory(mode) => {
+                mkdirat(&parent, name, Mode::from_raw_mode(mode))?;
+                openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            }
             Make::File(mode) => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                drop(openat(&parent, name, flags, Mode::from_raw_mode(mode))?);
+                openat(&parent, name, flags, Mode::from_raw_mode(mode))
             }
+        });
+        match made {
+            // There already, perhaps on a file system where nothing can be made: what is there counts, if it is there.
+            Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS | Errno::PERM) => match self.open(root) {
+                Err(Errno::NOENT) => made,
+                other => other,
+            },
+            made => made,
         }
-        self.open(root)
     }
 }
 

@@ -44,8 +44,9 @@ pub struct Action {
 pub enum ActionKind {
     /// See [`enclos_spec::plan::Op::Bind`].
     Bind { tree: Tree, place: Place, attributes: Attributes, optional: bool },
-    /// An overlay of trees, attached beside each other on the scratch; `keep`: a tree with directories `upper` and `work`.
-    OverlayTrees { lower: Vec<Tree>, keep: Option<Tree>, discard: bool, names: LayerNames, place: Place },
+    /// An overlay of trees, attached beside each other on the scratch; `keep`: a tree with directories `upper` and `work`; `owner`: ids inside to whom a
+    /// discarded layer's root belongs, as the lower root is shown to.
+    OverlayTrees { lower: Vec<Tree>, keep: Option<Tree>, discard: bool, owner: Option<(u32, u32)>, names: LayerNames, place: Place },
     /// An overlay named by paths, as `mount(8)` takes it.
     OverlayPaths { options: CString, discard: Option<CString>, place: Place },
     /// See [`enclos_spec::plan::Op::Tmpfs`].

@@ -9,7 +9,7 @@ use enclos_cgroup::{Group, Name};
 use enclos_spec::Policy;
 use enclos_sys::signal::{self, SignalSet, set_mask};
 
-use super::wiring::{Wiring, pipe, wire};
+use super::wiring::{Wiring, own_pipes, pipe, wire};
 use super::{Command, Home, Outcome};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::{make_layers, request};
@@ -310,6 +310,7 @@ impl Run {
 /// The request, with what the wiring asks for.
 fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> Result<ExecRequest> {
     let mut request = request(&command.words, &planned.environment, &planned.directories)?;
+    own_pipes(wiring, &planned.plan.identity);
     request.flags |= flags | wiring.flags;
     if wiring.flags & flag::TTY != 0 {
         request.flags |= flag::ANNOUNCE;

@@ -3,7 +3,8 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use enclos_spec::plan::{IdRange, Identity};
+use rustix::fs::{FsWord, Gid, OFlags, Uid, fchown, fstatfs};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{Command, Home, Stdio};
@@ -36,6 +37,28 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
         .map_err(|e| Failure::about(Stage::Streams, e, path.display().to_string()).into())
 }
 
+/// With ids of its own the command is nobody on the host, and could not open again (`/dev/stdout`) a pipe that it has open: it is made the owner. A pipe has no other
+/// name through which anybody else would notice.
+pub(super) fn own_pipes(wiring: &Wiring, identity: &Identity) {
+    let outside =
+        |map: &[IdRange], inside: Option<u32>| map.first().zip(inside).map(|(range, inside)| range.outside + (inside - range.inside));
+    let (true, Some(uid), Some(gid)) =
+        (identity.setup.is_some(), outside(&identity.uid_map, identity.uid), outside(&identity.gid_map, identity.gid))
+    else {
+        return;
+    };
+    for number in wiring.child.iter().flatten() {
+        let Ok(fd) = enclos_sys::fd::borrow(*number) else { continue };
+        if fstatfs(fd).is_ok_and(|stat| stat.f_type == PIPEFS_MAGIC) {
+            // Without the right to (an ordinary user's range) the pipe only stays another's.
+            let _ = fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        }
+    }
+}
+
+/// `statfs(2)`.
+const PIPEFS_MAGIC: FsWord = 0x5049_5045;
+
 /// Decides what each stream of the command is.
 pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
     let mut wiring = Wiring::default();
@@ -43,6 +66,7 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
         Home::Own(policy) => [policy.stdin.clone(), policy.stdout.clone(), policy.stderr.clone()],
         Home::Shared(_) | Home::Template(_) => [None, None, None],
     };
+    let same_file = files[1].is_some() && files[1] == files[2];
     for (stdio, (file, flags)) in command.stdio.iter_mut().zip(files.into_iter().zip([
         OFlags::RDONLY,
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
@@ -51,6 +75,11 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
         if let Some(path) = file {
             *stdio = Stdio::Fd(open(&path, flags)?);
         }
+    }
+    // One file for both is opened once, so that what is written last does not overwrite what was written first.
+    if same_file && let Stdio::Fd(out) = &command.stdio[1] {
+        let copy = out.try_clone().map_err(|e| Failure::about(Stage::Streams, crate::launch::idmap::errno_of(&e), "stdout"))?;
+        command.stdio[2] = Stdio::Fd(copy);
     }
     let on_terminal = terminal_streams(command);
     for (number, stdio) in command.stdio.iter_mut().enumerate() {

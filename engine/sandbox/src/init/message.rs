@@ -260,8 +260,10 @@ pub struct Disk {
     pub bytes: u64,
     /// Inodes in use.
     pub inodes: u64,
-    /// No byte or no inode was left.
+    /// No byte was left.
     pub full: bool,
+    /// No inode was left.
+    pub inodes_full: bool,
 }
 
 /// Bytes of a reply.
@@ -275,7 +277,7 @@ impl Reply {
         let mut put = |kind: u8, a: u32, b: i32, c: u64, d: u64, disk: Disk, stage: u8| {
             bytes[0] = kind;
             bytes[1] = stage;
-            bytes[2] = u8::from(disk.full);
+            bytes[2] = u8::from(disk.full) | u8::from(disk.inodes_full) << 1;
             bytes[4..8].copy_from_slice(&a.to_le_bytes());
             bytes[8..12].copy_from_slice(&b.to_le_bytes());
             bytes[16..24].copy_from_slice(&c.to_le_bytes());
@@ -315,7 +317,7 @@ impl Reply {
                 status: b,
                 cpu_us: u64_at(16),
                 max_resident: u64_at(24),
-                disk: Disk { bytes: u64_at(32), inodes: u64_at(40), full: bytes[2] != 0 },
+                disk: Disk { bytes: u64_at(32), inodes: u64_at(40), full: bytes[2] & 1 != 0, inodes_full: bytes[2] & 2 != 0 },
             },
             6 => Reply::Stopped { id: a, signal: b },
             7 => Reply::Continued { id: a },
@@ -362,8 +364,8 @@ mod tests {
         }
 
         #[test]
-        fn replies_read_back(id: u32, status: i32, cpu_us: u64, max_resident: u64, bytes: u64, inodes: u64, full: bool) {
-            let reply = Reply::Ended { id, status, cpu_us, max_resident, disk: Disk { bytes, inodes, full } };
+        fn replies_read_back(id: u32, status: i32, cpu_us: u64, max_resident: u64, bytes: u64, inodes: u64, full: bool, inodes_full: bool) {
+            let reply = Reply::Ended { id, status, cpu_us, max_resident, disk: Disk { bytes, inodes, full, inodes_full } };
             prop_assert_eq!(Reply::decode(&reply.encode()), Some(reply));
             let reply = Reply::Failed { stage: 3, op: id, errno: status };
             prop_assert_eq!(Reply::decode(&reply.encode()), Some(reply));

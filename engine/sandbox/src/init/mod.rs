@@ -318,7 +318,8 @@ impl Init<'_> {
         Disk {
             bytes: (stat.f_blocks - stat.f_bfree) * stat.f_frsize,
             inodes: stat.f_files - stat.f_ffree,
-            full: (stat.f_blocks > 0 && stat.f_bfree == 0) || (stat.f_files > 0 && stat.f_ffree == 0),
+            full: stat.f_blocks > 0 && stat.f_bfree == 0,
+            inodes_full: stat.f_files > 0 && stat.f_ffree == 0,
         }
     }
 

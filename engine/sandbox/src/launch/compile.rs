@@ -16,20 +16,8 @@ use crate::child::place::Place;
 use crate::child::program::{Action, ActionKind, Filling, LayerNames, ScratchAt, ScratchSize, Tree};
 use crate::error::{Failure, Result, Stage};
 
-/// What of `/proc` shows more than a program needs; files that are not there are skipped.
-const PROC_SECRETS: [&str; 11] = [
-    "kallsyms",
-    "kcore",
-    "keys",
-    "key-users",
-    "kmsg",
-    "sched_debug",
-    "sysrq-trigger",
-    "timer_list",
-    "config.gz",
-    "kpagecount",
-    "kpageflags",
-];
+/// What of `/proc` shows more than a program needs and is not closed to a nobody by its permission bits alone, with what design names; files that are not there are skipped.
+const PROC_SECRETS: [&str; 8] = ["kallsyms", "kcore", "keys", "key-users", "sched_debug", "sysrq-trigger", "timer_list", "config.gz"];
 
 /// Turns operations into actions.
 pub struct Compiler<'a> {
@@ -225,7 +213,8 @@ impl<'a> Compiler<'a> {
         };
         let names =
             LayerNames { lower: names, keep: name(format!("k{index}"))?, lowerdir: name(joined)?, upper: name(upper)?, work: name(work)? };
-        Ok(ActionKind::OverlayTrees { lower, keep, discard, names, place: place(dst, 0o755)? })
+        let owner = self.plan.identity.uid.zip(self.plan.identity.gid).filter(|_| own);
+        Ok(ActionKind::OverlayTrees { lower, keep, discard, owner, names, place: place(dst, 0o755)? })
     }
 
     fn dev(
@@ -275,7 +264,7 @@ impl<'a> Compiler<'a> {
 fn proc(dst: &Path, cover: ProcCover) -> Result<ActionKind, (Stage, Errno)> {
     let below = |names: &[&str]| names.iter().map(|name| place(&dst.join(name), 0o755)).collect::<Result<Vec<_>, _>>();
     let (hide, read_only, only_writable) = match cover {
-        ProcCover::Secrets => (below(&PROC_SECRETS)?, below(&["sys", "irq", "bus", "fs"])?, false),
+        ProcCover::Secrets => (below(&PROC_SECRETS)?, below(&["sys"])?, false),
         ProcCover::Writable => (Vec::new(), below(&["sys", "sysrq-trigger", "irq", "bus"])?, true),
     };
     Ok(ActionKind::Proc { place: place(dst, 0o755)?, hide, read_only, only_writable })

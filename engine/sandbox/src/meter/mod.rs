@@ -5,7 +5,7 @@ mod tree;
 use std::time::Duration;
 
 use enclos_cgroup::{Controller, Group, Usage};
-use enclos_spec::plan::{FilterSource, Plan};
+use enclos_spec::plan::{FilterSource, Plan, Resource};
 use enclos_spec::report::SCHEMA;
 use enclos_spec::{Figure, Layer, LayerState, LimitReport, Report, Verdict};
 use rustix::process::Pid;
@@ -114,8 +114,8 @@ impl Evidence<'_> {
         match self.ended.status {
             Some(0) => Verdict::Ok,
             Some(status) if status == -SIGSYS => Verdict::Security,
-            _ if failed && self.ended.disk.full => Verdict::DiskLimit,
-            Some(status) if status == -SIGXCPU => Verdict::TimedOut,
+            _ if failed && (self.ended.disk.full || self.ended.disk.inodes_full) => Verdict::DiskLimit,
+            Some(status) if status == -SIGXCPU && self.planned.limits.cpu.is_some() => Verdict::TimedOut,
             Some(status) if status == -SIGXFSZ => Verdict::DiskLimit,
             Some(status) if status < 0 => Verdict::Signaled,
             _ => Verdict::RuntimeError,
@@ -234,15 +234,23 @@ impl Evidence<'_> {
                 }
             }
         }
-        let full = verdict == Verdict::DiskLimit && self.ended.disk.full;
+        let ended_full = verdict == Verdict::DiskLimit;
+        let (full, inodes_full) = (ended_full && self.ended.disk.full, ended_full && self.ended.disk.inodes_full);
         if let Some(value) = limits.disk {
             push("disk", value, "bytes", "tmpfs size", "statfs", full);
         }
         if let Some(value) = limits.inodes {
-            push("inodes", value, "count", "tmpfs nr_inodes", "statfs", full);
+            push("inodes", value, "count", "tmpfs nr_inodes", "statfs", inodes_full);
         }
         if let Some(value) = limits.output {
             push("output", value, "bytes", "watch", "bytes seen", verdict == Verdict::OutputLimit);
+        }
+        for rlimit in &self.planned.plan.rlimits {
+            match rlimit.resource {
+                Resource::OpenFiles => push("open-files", rlimit.value, "count", "RLIMIT_NOFILE", "none", false),
+                Resource::Stack => push("stack", rlimit.value, "bytes", "RLIMIT_STACK", "none", false),
+                _ => {}
+            }
         }
         if let Some(value) = limits.file_size {
             push("file-size", value, "bytes", "RLIMIT_FSIZE", "none", self.ended.status == Some(-SIGXFSZ));

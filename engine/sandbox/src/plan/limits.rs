@@ -70,6 +70,9 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
             return Err(enclos_spec::PolicyError::value(field, "0", "write more than zero, or unlimited").into());
         }
     }
+    if let Some(Bound::At(0)) = policy.processes {
+        return Err(enclos_spec::PolicyError::value("processes", "0", "write at least 1: the command itself is one").into());
+    }
     let mut group = GroupLimits::default();
     let memory = match size(policy.memory) {
         None => None,

@@ -23,6 +23,8 @@ pub struct Stream {
     pending: Vec<u8>,
     bytes: u64,
     cap: Option<u64>,
+    /// The cap was passed.
+    full: bool,
 }
 
 const CHUNK: usize = 64 * 1024;
@@ -33,7 +35,7 @@ impl Stream {
     /// Stream `number` (1 or 2), read from `source`, at most `cap` bytes.
     #[must_use]
     pub fn new(number: u8, source: OwnedFd, sink: Sink, cap: Option<u64>) -> Self {
-        Stream { number, source: Some(source), sink, pending: Vec::new(), bytes: 0, cap }
+        Stream { number, source: Some(source), sink, pending: Vec::new(), bytes: 0, cap, full: false }
     }
 
     /// Bytes the command wrote, the ones past the cap not counted.
@@ -90,6 +92,9 @@ impl Stream {
             self.source = None;
             return None;
         }
+        if self.full {
+            return None;
+        }
         let room = self.cap.map_or(u64::MAX, |cap| cap - self.bytes);
         let over = read as u64 > room;
         let kept = if over { usize::try_from(room).unwrap_or(read) } else { read };
@@ -99,7 +104,8 @@ impl Stream {
             Sink::Descriptor(_) => self.pending.extend_from_slice(&chunk[..kept]),
         }
         if over {
-            self.source = None;
+            // Still read, and thrown away, until it ends: the command is to die of its limit, not of a closed pipe.
+            self.full = true;
             return Some(self.number);
         }
         None
@@ -154,6 +160,10 @@ mod tests {
         assert_eq!(stream.serve(), None);
         rustix::io::write(&writer, b"defgh").unwrap();
         assert_eq!(stream.serve(), Some(1));
+        rustix::io::write(&writer, b"more").unwrap();
+        assert_eq!(stream.serve(), None);
+        drop(writer);
+        assert_eq!(stream.serve(), None);
         assert!(stream.is_done());
         assert_eq!((stream.bytes(), stream.into_buffer()), (5, b"abcde".to_vec()));
     }
