@@ -103,9 +103,11 @@ fn restrict(rules: &Ruleset, program: &Program, root: &Root) -> Result<(), Errno
     if let Some(first) = &program.start.first {
         for stream in first.streams.into_iter().flatten() {
             let stream = enclos_sys::fd::borrow(stream)?;
-            let mode = fcntl_getfl(stream)? & OFlags::RWMODE;
+            let flags = fcntl_getfl(stream)?;
+            let mode = flags & OFlags::RWMODE;
             let read = if mode == OFlags::WRONLY { None } else { Some(FileAccess::READ_FILE) };
-            let write = if mode == OFlags::RDONLY { None } else { Some(FileAccess::WRITE_FILE) };
+            // A log that may only grow must not be opened anew, without that flag, and cut.
+            let write = if mode == OFlags::RDONLY || flags.contains(OFlags::APPEND) { None } else { Some(FileAccess::WRITE_FILE) };
             for access in [read, write].into_iter().flatten() {
                 allow_if_governed(&ruleset, stream, known(access))?;
             }

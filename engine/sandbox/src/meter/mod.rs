@@ -4,7 +4,7 @@ mod tree;
 
 use std::time::Duration;
 
-use enclos_cgroup::{Controller, Group, Usage};
+use enclos_cgroup::{Controller, Group, Reading, Usage};
 use enclos_spec::plan::{FilterSource, Plan, Resource};
 use enclos_spec::report::SCHEMA;
 use enclos_spec::{Figure, Layer, LayerState, LimitReport, Report, Verdict};
@@ -167,7 +167,8 @@ impl Evidence<'_> {
                 ("cpu-system", usage.cpu_system, "us"),
                 ("memory-peak", usage.memory_peak, "bytes"),
                 ("oom-kills", usage.oom_kills, "count"),
-                ("processes-peak", usage.pids_peak, "count"),
+                // Init is in the group, and none of the command's.
+                ("processes-peak", usage.pids_peak.map(|r| Reading { value: r.value.saturating_sub(1), ..r }), "count"),
                 ("processes-refused", usage.pids_limit_hits, "count"),
             ];
             for (name, reading, unit) in named {
@@ -205,7 +206,7 @@ impl Evidence<'_> {
         };
         let us = |span: Duration| span.as_micros() as u64;
         let file = |controller| self.group.and_then(|g| g.enforcer(controller)).unwrap_or("cgroup");
-        let source = |reading: Option<enclos_cgroup::Reading>, other| reading.map_or(other, |r| r.source);
+        let source = |reading: Option<Reading>, other| reading.map_or(other, |r| r.source);
         let usage = self.usage.unwrap_or_default();
         let cause = self.ended.cause;
         if let Some(limit) = limits.wall {

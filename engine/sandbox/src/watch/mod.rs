@@ -130,6 +130,8 @@ struct State {
     kill_by: Option<Duration>,
     next_cpu: Option<Duration>,
     idle: Option<Idle>,
+    /// A stop of ours was passed on.
+    asked_to_stop: bool,
 }
 
 struct Idle {
@@ -153,6 +155,7 @@ impl Watch<'_> {
             kill_by: None,
             next_cpu: self.limits.cpu.map(|limit| started + self.soonest(limit)),
             idle: self.limits.idle.map(|limit| Idle { since: started, cpu: 0, bytes: 0, next: started + limit / 10 }),
+            asked_to_stop: false,
         };
         loop {
             if state.ended.is_some() && self.drained() {
@@ -228,7 +231,7 @@ impl Watch<'_> {
             self.kill(state);
         }
         if signals.is_some_and(|index| happened[index]) {
-            self.pass_signals();
+            self.pass_signals(state);
         }
         if replies.is_some_and(|index| happened[index]) {
             self.take_reply(state)?;
@@ -254,8 +257,8 @@ impl Watch<'_> {
             Some(Reply::NotStarted { stage, errno, .. }) => {
                 return Err(Failure::new(Stage::from_number(stage), Errno::from_raw_os_error(errno)).into());
             }
-            Some(Reply::Stopped { .. }) if self.signals.is_some() => {
-                // Whoever waits for us must see us stop, as if we were the command.
+            Some(Reply::Stopped { .. }) if std::mem::take(&mut state.asked_to_stop) => {
+                // Whoever asked us to stop must see us stop, as if we were the command. A command that stops itself stops nobody else: its clocks run on.
                 if let Some(relay) = &self.relay {
                     relay.leave_raw();
                 }
@@ -303,7 +306,7 @@ impl Watch<'_> {
             if state.kill_by.is_some_and(|by| time >= by) {
                 // Init did not manage: take the whole namespace, and whatever the group still holds.
                 let _ = signal::send(self.pidfd, Signal::KILL.as_raw());
-                if let Some(group) = self.group {
+                if let Some(group) = self.group.filter(|group| !group.is_nowhere()) {
                     group.kill()?;
                 }
                 state.kill_by = None;
@@ -363,7 +366,7 @@ impl Watch<'_> {
         let _ = rustix::net::send(self.requests, &message::signal(self.id, signal, target), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
-    fn pass_signals(&mut self) {
+    fn pass_signals(&mut self, state: &mut State) {
         let Some(signals) = &self.signals else { return };
         while let Ok(Some(received)) = signal::read(signals) {
             if received.signal == Signal::WINCH.as_raw() {
@@ -372,6 +375,7 @@ impl Watch<'_> {
                 }
             } else if received.signal == Signal::TSTP.as_raw() {
                 // A process group without a shell above it ignores the terminal's stop; STOP it cannot ignore.
+                state.asked_to_stop = true;
                 self.send_signal(Signal::TSTP.as_raw(), Target::Group);
                 self.send_signal(Signal::STOP.as_raw(), Target::Group);
             } else {
