@@ -62,7 +62,9 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, group: Option<&Group>) -> Result<S
     }
     request.flags |= flag::LAST | flag::ANNOUNCE;
     let streams = [0, 1, 2].map(|number: RawFd| enclos_sys::fd::borrow(number).is_ok().then_some(number));
-    let launch = Launch { group, first: Some((&request, streams)), lease: None };
+    let launch = Launch { group, first: Some((&request, streams)), hold: true, lease: None };
+    // A caller that ignores it (nohup, a shell's trap) would never learn how the command ended.
+    enclos_sys::signal::set_default(rustix::process::Signal::CHILD.as_raw());
     let inner = launch::start(plan, &launch)?;
     Ok(Started { plan, inner, began: now() })
 }

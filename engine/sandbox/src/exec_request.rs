@@ -29,6 +29,9 @@ impl Words {
     }
 }
 
+/// Where `execvp(3)` looks without a `PATH`.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
 /// Encodes them; the program's name is looked up in the `PATH` the command itself will have, inside the sandbox.
 pub(crate) fn request(words: &Words, environment: &[(OsString, OsString)], directories: &[PathBuf]) -> Result<ExecRequest> {
     let mut variables: Vec<(OsString, OsString)> = environment.to_vec();
@@ -38,7 +41,7 @@ pub(crate) fn request(words: &Words, environment: &[(OsString, OsString)], direc
     }
     let directories = words.directory.as_ref().map_or(directories, std::slice::from_ref);
     let program = &words.arguments[0];
-    let path = variables.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
+    let path = variables.iter().find(|(key, _)| key == "PATH").map_or_else(|| OsString::from(DEFAULT_PATH), |(_, value)| value.clone());
     let lines = variables.iter().map(|(key, value)| {
         let mut line = key.clone();
         line.push("=");

@@ -79,7 +79,7 @@ impl Sandbox {
             }
         };
         crate::exec_request::make_layers(policy)?;
-        let launch = Launch { group: group.as_ref(), first: None, lease: planned.lease.as_ref().map(|l| &l.file) };
+        let launch = Launch { group: group.as_ref(), first: None, hold: false, lease: planned.lease.as_ref().map(|l| &l.file) };
         let started = launch::start(&planned.plan, &launch)?;
         let ready = started.release(&planned.plan).and_then(|()| match next_reply(&started.control) {
             Ok(Reply::Ready) => Ok(()),

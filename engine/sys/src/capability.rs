@@ -30,11 +30,11 @@ pub fn bound(keep: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sets effective, permitted and inheritable to `set`.
+/// Sets effective and permitted to `set`, and the inheritable set.
 ///
 /// # Errors
 /// `EPERM` for one that is not permitted now.
-pub fn set(set: u64) -> Result<(), Errno> {
+pub fn set(set: u64, inheritable: u64) -> Result<(), Errno> {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -49,8 +49,8 @@ pub fn set(set: u64) -> Result<(), Errno> {
     }
     const VERSION_3: u32 = 0x2008_0522;
     let header = Header { version: VERSION_3, pid: 0 };
-    let half = |bits: u32| Half { effective: bits, permitted: bits, inheritable: bits };
-    let data = [half(set as u32), half((set >> 32) as u32)];
+    let half = |bits: u32, inheritable: u32| Half { effective: bits, permitted: bits, inheritable };
+    let data = [half(set as u32, inheritable as u32), half((set >> 32) as u32, (inheritable >> 32) as u32)];
     // SAFETY: both structs have the layout of capset(2), version 3, and live across the call.
     unsafe { syscall(__NR_capset, [&raw const header as usize, data.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
 }

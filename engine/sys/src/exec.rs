@@ -37,6 +37,8 @@ pub struct StringBlock {
     pointers: Box<[*const libc::c_char]>,
     /// Where the environment's pointers begin; 0: nothing is laid out.
     environment: usize,
+    /// Slots in use, both nulls included.
+    used: usize,
 }
 
 // SAFETY: the pointers are only read by `execute`, which takes the block they lead into by reference.
@@ -48,7 +50,7 @@ pub const MAX_STRINGS: usize = 8192;
 impl StringBlock {
     /// Room for [`MAX_STRINGS`] pointers and the nulls.
     pub fn with_room() -> Self {
-        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 3].into_boxed_slice(), environment: 0 }
+        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 4].into_boxed_slice(), environment: 0, used: 0 }
     }
 
     /// Lays out the pointers: the first `arguments` strings of `block` are arguments; of the next `variables` strings the first `alternatives`
@@ -81,7 +83,33 @@ impl StringBlock {
         }
         self.pointers[slot] = std::ptr::null();
         self.environment = arguments + 1;
+        self.used = slot + 1;
         Ok(())
+    }
+
+    /// Executes the script `path` by `/bin/sh`, with what was laid out from `block` as its arguments but the first, as `execvp(3)` does on `ENOEXEC`. Comes back only with
+    /// an error. Child-safe.
+    ///
+    /// # Errors
+    /// What execve(2) says; `E2BIG` without room for one more argument.
+    pub fn execute_by_shell(&mut self, path: &std::ffi::CStr, block: &[u8]) -> Errno {
+        if !self.leads_into(block) || self.used >= self.pointers.len() {
+            return Errno::TOOBIG;
+        }
+        // argv[0] gives its place to the shell, and the script's path comes after it: everything behind moves by one.
+        self.pointers.copy_within(1..self.used, 2);
+        self.pointers[0] = c"/bin/sh".as_ptr();
+        self.pointers[1] = path.as_ptr();
+        let environment = &raw const self.pointers[self.environment + 1];
+        // SAFETY: every pointer leads into `block` (checked above), to the static string or to `path`, all zero-terminated and borrowed for the
+        // whole call; both arrays ended with a null before the move and do after it.
+        unsafe { execve(c"/bin/sh", self.pointers.as_ptr(), environment) }
+    }
+
+    /// Whether something is laid out and every pointer leads into `block`.
+    fn leads_into(&self, block: &[u8]) -> bool {
+        let inside = |pointer: &*const libc::c_char| pointer.is_null() || block.as_ptr_range().contains(&pointer.cast());
+        self.environment != 0 && self.pointers[..self.used].iter().all(inside)
     }
 
     /// Executes `path` with what was laid out from `block`, which must be the same. Comes back only with an error. Child-safe.
@@ -89,8 +117,7 @@ impl StringBlock {
     /// # Errors
     /// What execve(2) says.
     pub fn execute(&self, path: &std::ffi::CStr, block: &[u8]) -> Errno {
-        let inside = |pointer: &*const libc::c_char| pointer.is_null() || block.as_ptr_range().contains(&pointer.cast());
-        if self.environment == 0 || !self.pointers.iter().all(inside) {
+        if !self.leads_into(block) {
             return Errno::FAULT;
         }
         let environment = &raw const self.pointers[self.environment];

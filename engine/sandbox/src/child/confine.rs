@@ -35,7 +35,7 @@ pub fn confine(program: &Program, root: &Root) -> Result<(), Fault> {
     }
     if let Some(mask) = confine.capabilities {
         let set = || {
-            capability::set(mask.keep)?;
+            capability::set(mask.keep, if mask.ambient { mask.keep } else { 0 })?;
             capability::set_ambient(if mask.ambient { mask.keep } else { 0 })
         };
         set().map_err(at(Stage::Capabilities))?;
@@ -49,7 +49,10 @@ pub fn confine(program: &Program, root: &Root) -> Result<(), Fault> {
     if let Some(cpus) = &program.start.cpus {
         rustix::thread::sched_setaffinity(None, cpus).map_err(at(Stage::Cpus))?;
     }
+    // What the caller ignores stays ignored in children: the standard library ignores the one, a shell may ignore the other, without which init would
+    // never hear of its children.
     signal::set_default(rustix::process::Signal::PIPE.as_raw());
+    signal::set_default(rustix::process::Signal::CHILD.as_raw());
     capability::no_new_privileges().map_err(at(Stage::Process))?;
     if let Some(rules) = &confine.landlock {
         restrict(rules, program, root).map_err(at(Stage::Landlock))?;

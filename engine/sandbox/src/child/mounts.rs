@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use enclos_sys::Errno;
 use enclos_sys::mount::{Attributes, make_private, set_attributes};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2, readlinkat_raw, symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, StatxFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2, readlinkat_raw, statx,
+    symlinkat, unlinkat,
 };
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
@@ -41,6 +42,15 @@ pub struct Root {
 
 const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
 const ATTACH: MoveMountFlags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
+
+/// More than ever lie over a new root: the old one, the private tmpfs, the first root, and a tree for every bind over `/`.
+const STACKED: usize = 64;
+
+/// Which mount a descriptor is of (`statx(2)`, STATX_MNT_ID, Linux 5.8).
+fn mount_id(fd: &OwnedFd) -> Result<u64, Errno> {
+    let stat = statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::NOSYS) } else { Ok(stat.stx_mnt_id) }
+}
 
 fn attach(tree: &OwnedFd, at: impl AsFd) -> Result<(), Errno> {
     move_mount(tree, c"", at, c"", ATTACH)
@@ -133,9 +143,11 @@ impl Root {
         Ok(())
     }
 
-    /// `pivot_root(2)` onto itself: the old root ends up over the new one, with the private tmpfs over it, and both are detached at once.
+    /// `pivot_root(2)` onto itself: the old root ends up over the new one, and over it whatever was stacked on it (the private tmpfs, the first root where a tree
+    /// was bound over it). All of it is detached, one after the other.
     ///
-    /// What is stacked on a root is reached by `/..`, so the end is verified: `/..` must be `/`.
+    /// What is stacked on a root is reached by `/..`, so that is what is asked: not which directory it is (a bind of the host's root is the same directory) but which
+    /// mount.
     pub fn enter(&self) -> Result<(), Fault> {
         let pivot = || {
             rustix::process::fchdir(&self.new)?;
@@ -143,13 +155,14 @@ impl Root {
         };
         pivot().map_err(|e| (Stage::Pivot, None, e))?;
         let detach = || {
-            if self.scratch.is_some() {
+            let root = mount_id(&self.new)?;
+            for _ in 0..STACKED {
                 unmount(c".", UnmountFlags::DETACH)?;
+                if mount_id(&openat(HERE, c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)? == root {
+                    return rustix::process::chdir(c"/");
+                }
             }
-            unmount(c".", UnmountFlags::DETACH)?;
-            rustix::process::chdir(c"/")?;
-            let (root, above) = (fstat(&self.new)?, fstat(&openat(HERE, c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)?);
-            if (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) { Ok(()) } else { Err(Errno::BUSY) }
+            Err(Errno::BUSY)
         };
         detach().map_err(|e| (Stage::DetachOldRoot, None, e))
     }
@@ -422,12 +435,13 @@ impl Root {
         let file = openat(scratch, name, flags, Mode::from_raw_mode(mode)).map_err(operation)?;
         fill(&file, filling).map_err(operation)?;
         let tree = clone_tree(scratch, name).map_err(operation)?;
-        unlinkat(scratch, name, AtFlags::empty()).map_err(operation)?;
         if read_only {
             set_attributes(&tree, Attributes::READ_ONLY, false).map_err(operation)?;
         }
         let at = place.open_or_make(self.new.as_fd(), Make::File(0o444)).map_err(|e| (Stage::Place, e))?;
-        attach(&tree, &at).map_err(operation)
+        attach(&tree, &at).map_err(operation)?;
+        // The name goes after the tree has its place: what has no name cannot be attached.
+        unlinkat(scratch, name, AtFlags::empty()).map_err(operation)
     }
 
     fn symlink(&mut self, target: &CStr, place: &Place) -> Result<(), Errno> {

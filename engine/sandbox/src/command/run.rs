@@ -149,8 +149,12 @@ impl Run {
             None
         };
         make_layers(policy)?;
-        let launch =
-            Launch { group: group.as_ref(), first: Some((&request, wiring.child)), lease: planned.lease.as_ref().map(|lease| &lease.file) };
+        let launch = Launch {
+            group: group.as_ref(),
+            first: Some((&request, wiring.child)),
+            hold: false,
+            lease: planned.lease.as_ref().map(|lease| &lease.file),
+        };
         let started = launch::start(&planned.plan, &launch)?;
         started.release(&planned.plan)?;
         Ok(Self::with(command, Place::Own(Box::new(Own { facts, planned, guardian, group, started })), wiring, signals))

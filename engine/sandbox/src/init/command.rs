@@ -158,8 +158,8 @@ fn execute(ready: &Ready<'_>) -> (Stage, Errno) {
     match prepare(ready) {
         Err(failure) => failure,
         Ok(block) => {
-            let strings = ready.strings.borrow();
-            (Stage::Execute, execute_first_found(&strings, &ready.exec, block))
+            let mut strings = ready.strings.borrow_mut();
+            (Stage::Execute, execute_first_found(&mut strings, &ready.exec, block))
         }
     }
 }
@@ -221,7 +221,7 @@ fn enter_directory<'a>(exec: &Exec<'a>) -> Result<(usize, &'a [u8]), (Stage, Err
 }
 
 /// As `execvp(3)`: the first file that can be executed; a file that exists but cannot be decides the error over ones that do not exist.
-fn execute_first_found(strings: &StringBlock, exec: &Exec<'_>, files: &[u8]) -> Errno {
+fn execute_first_found(strings: &mut StringBlock, exec: &Exec<'_>, files: &[u8]) -> Errno {
     let mut rest = files;
     let mut answer = Errno::NOENT;
     for _ in 0..exec.files {
@@ -229,6 +229,8 @@ fn execute_first_found(strings: &StringBlock, exec: &Exec<'_>, files: &[u8]) -> 
         match strings.execute(file, files) {
             Errno::NOENT | Errno::NOTDIR => {}
             Errno::ACCESS => answer = Errno::ACCESS,
+            // A script without `#!` is the shell's.
+            Errno::NOEXEC => return strings.execute_by_shell(file, files),
             other => return other,
         }
         rest = next;

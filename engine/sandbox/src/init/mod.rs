@@ -30,7 +30,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-use crate::child::mounts::Root;
+use crate::child::mounts::{Fault, Root};
 use crate::child::{Context, fail};
 use crate::error::Stage;
 use message::{BLOCK, DATAGRAM, Disk, EXEC_HEADER, Exec, Reply, Request, Target, flag};
@@ -159,6 +159,10 @@ pub fn serve(context: &Context, root: Root) -> ! {
         Ok(init) => init,
         Err((stage, errno)) => fail(program, (stage, None, errno)),
     };
+    if let Err((stage, op, errno)) = init.hold_locks().and_then(|()| init.share_filters()) {
+        init.reply(Reply::Failed { stage: stage as u8, op: op.unwrap_or(u32::MAX), errno: errno.raw_os_error() }, None);
+        exit(1);
+    }
     init.run()
 }
 
@@ -181,7 +185,6 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
     let scratch = root.into_scratch().map(|s| high(s.as_fd())).transpose()?;
     let by_number = |number: Option<RawFd>| number.map(|n| fd::borrow(n).map_err(streams).and_then(high)).transpose();
     let (sync, lease) = (by_number(program.start.sync_fd)?, by_number(program.start.lease)?);
-    let mut kept = FIRST_FREE;
     fd::copy_to(control.as_fd(), CONTROL, true).map_err(streams)?;
     fd::copy_to(signals.as_fd(), SIGNALS, true).map_err(streams)?;
     for (fd, number) in [(&scratch, SCRATCH), (&sync, SYNC), (&lease, LEASE)] {
@@ -190,18 +193,8 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
             None => fd::close_between(number, number, false).map_err(streams)?,
         }
     }
-    let locks = &program.start.lock_files;
     fd::close_between(0, 2, false).map_err(streams)?;
     fd::close_from(FIRST_FREE, false).map_err(streams)?;
-    for path in locks {
-        let file = rustix::fs::open(path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
-            .map_err(|e| (Stage::LockOpen, e))?;
-        rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).map_err(|e| (Stage::LockTake, e))?;
-        fd::copy_to(file.as_fd(), kept, true).map_err(streams)?;
-        kept += 1;
-        // Kept for life; nothing of a child is dropped on purpose.
-        std::mem::forget(file);
-    }
     // The owners of these numbers were closed above; their values must not close the numbers again, which are now others'.
     std::mem::forget((control, signals, scratch, sync, lease));
     let fixed = |number| fd::borrow(number).map_err(streams);
@@ -216,6 +209,29 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
 }
 
 impl Init<'_> {
+    /// Opens and locks the plan's files, and holds them for life.
+    fn hold_locks(&self) -> Result<(), Fault> {
+        for (index, path) in self.context.program.start.lock_files.iter().enumerate() {
+            let at = |stage: Stage| move |errno: Errno| (stage, Some(index as u32), errno);
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+            let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(at(Stage::LockOpen))?;
+            rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).map_err(at(Stage::LockTake))?;
+            std::mem::forget(file);
+        }
+        Ok(())
+    }
+
+    /// The caller's own filters bind init too where a command could trace it: else it could make init do what it may not.
+    fn share_filters(&self) -> Result<(), Fault> {
+        let program = &self.context.program;
+        if !program.hide_init {
+            for filter in &program.start.filters {
+                enclos_sys::seccomp::install(filter).map_err(|errno| (Stage::Seccomp, None, errno))?;
+            }
+        }
+        Ok(())
+    }
+
     fn run(&mut self) -> ! {
         loop {
             let mut events = [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.control, PollFlags::IN)];

@@ -109,6 +109,8 @@ impl<'a> Compiler<'a> {
 
     fn tree(&mut self, source: &Source, attributes: Attributes, idmap: bool) -> Result<Tree, (Stage, Errno)> {
         match source {
+            // An empty path would mean the directory it is looked up from: the host's root.
+            Source::Path(path) if path.as_os_str().is_empty() => Err((Stage::Source, Errno::NOENT)),
             Source::Path(path) if self.open_here => self.open(path, attributes, idmap).map(Tree::Detached),
             Source::Path(path) => Ok(Tree::Path(text(path.as_os_str())?)),
             Source::Fd(fd) => Ok(Tree::Descriptor(*fd)),

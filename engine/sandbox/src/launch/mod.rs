@@ -34,6 +34,8 @@ pub struct Launch<'a> {
     pub group: Option<&'a Group>,
     /// The first command; `None`: init waits for requests.
     pub first: Option<(&'a ExecRequest, [Option<RawFd>; 3])>,
+    /// Stop before anything is done, also where no id map is to be written, until released.
+    pub hold: bool,
     /// Keep this descriptor open in init for as long as it lives (the lease of the ids).
     pub lease: Option<&'a OwnedFd>,
 }
@@ -66,6 +68,7 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     let groups = duplicate_all(launch.group.map_or(&[], Group::v1_procs))?;
     let mut program = program(plan, groups, theirs, first, mask.previous(), opens_here(plan))?;
     program.launcher = Some(own_pidfd()?);
+    program.wait_release |= launch.hold;
     program.start.lease = launch.lease.map(AsRawFd::as_raw_fd);
     let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
     join_before(plan)?;
@@ -124,8 +127,11 @@ impl Started {
 #[must_use]
 pub fn failure_of(plan: &Plan, stage: u8, op: u32, errno: i32) -> Failure {
     let stage = Stage::from_number(stage);
-    let op = usize::try_from(op).ok().filter(|index| *index < plan.ops.len());
-    let subject = op.map(|index| compile::subject(&plan.ops[index], stage));
+    let op = usize::try_from(op).ok().filter(|_| op != u32::MAX);
+    let subject = match stage {
+        Stage::LockOpen | Stage::LockTake => op.and_then(|index| plan.lock_files.get(index)).map(|path| path.display().to_string()),
+        _ => op.filter(|index| *index < plan.ops.len()).map(|index| compile::subject(&plan.ops[index], stage)),
+    };
     Failure { stage, errno: Errno::from_raw_os_error(errno), op, subject }
 }
 
@@ -228,7 +234,10 @@ fn confine(plan: &Plan) -> Result<Confine> {
             FilterSource::Program(_) => None,
         })
         .collect();
-    let one_line = |inside: u32| format!("{inside} 0 1\n").into_bytes();
+    // Outside of the nested namespace is the first one: the id this process has there.
+    let first = |map: &[enclos_spec::plan::IdRange]| map.first().map_or(0, |range| range.inside);
+    let (uid_there, gid_there) = (first(&identity.uid_map), first(&identity.gid_map));
+    let one_line = |inside: u32, there: u32| format!("{inside} {there} 1\n").into_bytes();
     Ok(Confine {
         ids: identity.uid.zip(identity.gid).filter(|_| identity.setup.is_some() || !plan.namespaces.user),
         capabilities: plan.capabilities.as_ref().map(mask_of),
@@ -237,7 +246,7 @@ fn confine(plan: &Plan) -> Result<Confine> {
         filters,
         disable_nested: plan.namespaces.disable_nested_user,
         assert_nested: plan.namespaces.assert_nested_user_disabled,
-        nested: identity.nested.map(|(uid, gid)| (one_line(uid), one_line(gid))),
+        nested: identity.nested.map(|(uid, gid)| (one_line(uid, uid_there), one_line(gid, gid_there))),
         join_user_after: plan.join.user_after,
     })
 }
