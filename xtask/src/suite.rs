@@ -37,7 +37,7 @@ pub struct Suite {
     pub directory: PathBuf,
     /// How many run at once.
     pub jobs: usize,
-    /// Seconds after which a test is killed and has failed.
+    /// Seconds after which a test is killed and has failed; five times as many for one that runs alone.
     pub limit: u64,
     /// Only tests whose path contains one of these; empty: all.
     pub only: Vec<String>,
@@ -69,7 +69,7 @@ pub fn run(suite: &Suite) -> Result<Tally> {
     for name in &ignored {
         println!("    SKIP {}::{name}: marked #[ignore]", suite.name);
     }
-    let (alone, together): (Vec<String>, Vec<String>) = chosen.into_iter().partition(|name| name.split("::").any(|part| part == "alone"));
+    let (alone, together): (Vec<String>, Vec<String>) = chosen.into_iter().partition(|name| is_alone(name));
     for (names, jobs) in [(together, suite.jobs), (alone, 1)] {
         let (tally, more) = run_some(suite, names, jobs)?;
         total += tally;
@@ -77,6 +77,11 @@ pub fn run(suite: &Suite) -> Result<Tally> {
     }
     print_table(rows);
     Ok(total)
+}
+
+/// Whether a test must run while no other does.
+fn is_alone(name: &str) -> bool {
+    name.split("::").any(|part| part == "alone")
 }
 
 /// Runs these tests, `jobs` at a time.
@@ -126,7 +131,9 @@ fn run_one(suite: &Suite, name: &str) -> Result<Outcome> {
     command.stdin(Stdio::null()).stdout(stream.try_clone()?).stderr(stream).process_group(0);
     let started = Instant::now();
     let mut child = command.spawn().with_context(|| format!("running {}", suite.program.display()))?;
-    let status = wait(&mut child, Duration::from_secs(suite.limit))?;
+    // Ten thousand lives take longer than any other test.
+    let limit = suite.limit * if is_alone(name) { 5 } else { 1 };
+    let status = wait(&mut child, Duration::from_secs(limit))?;
     let text = String::from_utf8_lossy(&std::fs::read(output.path())?).into_owned();
     Ok(judge(&format!("{}::{name}", suite.name), status, started.elapsed(), &text))
 }

@@ -36,7 +36,7 @@ const LIFE: u64 = 1500;
 const TEST_LIMIT: u64 = 180;
 /// Where a disk of its own is mounted inside. Programs and homes lie on it: on 9p each page fault would be a message to the host, and neither 9p
 /// nor this kernel's tmpfs can map ids, as the file systems that people have can.
-const INSIDE: &str = "/run/enclos-test";
+const INSIDE: &str = "/tmp/enclos-test-vm";
 /// Bytes of that disk; the file behind it grows with what is written.
 const DISK: u64 = 4 << 30;
 /// The first virtio disk.
