@@ -95,7 +95,9 @@ impl Root {
                 None => None,
                 Some(size) => {
                     let scratch = tmpfs(size.bytes.as_deref(), size.inodes.as_deref(), c"0700")?;
-                    attach(&scratch, &old)?;
+                    if size.attach {
+                        attach(&scratch, &old)?;
+                    }
                     Some(scratch)
                 }
             };
@@ -116,7 +118,9 @@ impl Root {
                 None => None,
                 Some(size) => {
                     let scratch = tmpfs(size.bytes.as_deref(), size.inodes.as_deref(), c"0000")?;
-                    attach(&scratch, &open(HIDDEN)?)?;
+                    if size.attach {
+                        attach(&scratch, &open(HIDDEN)?)?;
+                    }
                     Some(scratch)
                 }
             };

@@ -78,6 +78,8 @@ pub enum ActionKind {
 /// Bounds of the private tmpfs.
 #[derive(Debug)]
 pub struct ScratchSize {
+    /// It must be attached somewhere to be bound from: on kernels before 6.15, and for the layers of overlays. A detached one costs no unmount.
+    pub attach: bool,
     /// `size=`
     pub bytes: Option<CString>,
     /// `nr_inodes=`

@@ -19,6 +19,14 @@ use crate::error::{Failure, Result, Stage};
 /// What of `/proc` shows more than a program needs and is not closed to a nobody by its permission bits alone, with what design names; files that are not there are skipped.
 const PROC_SECRETS: [&str; 8] = ["kallsyms", "kcore", "keys", "key-users", "sched_debug", "sysrq-trigger", "timer_list", "config.gz"];
 
+/// Whether `open_tree(2)` clones what is not attached anywhere (Linux 6.15).
+fn clones_detached_trees() -> bool {
+    let uname = rustix::system::uname();
+    let mut numbers = uname.release().to_bytes().split(|b| !b.is_ascii_digit()).map(|n| std::str::from_utf8(n).ok()?.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().flatten().unwrap_or(0), numbers.next().flatten().unwrap_or(0));
+    (major, minor) >= (6, 15)
+}
+
 /// Turns operations into actions.
 pub struct Compiler<'a> {
     plan: &'a Plan,
@@ -27,6 +35,8 @@ pub struct Compiler<'a> {
     id_map: Option<IdMap>,
     layers: usize,
     places: usize,
+    /// See [`ScratchSize::attach`].
+    attach: bool,
     /// Bounds of the private tmpfs, if one is needed.
     pub scratch: Option<ScratchSize>,
 }
@@ -34,7 +44,8 @@ pub struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// For one plan.
     pub fn new(plan: &'a Plan, open_here: bool) -> Self {
-        Compiler { plan, open_here, id_map: None, layers: 0, places: 0, scratch: None }
+        let attach = !clones_detached_trees() || plan.ops.iter().any(|op| matches!(op, Op::Overlay { .. }));
+        Compiler { attach, plan, open_here, id_map: None, layers: 0, places: 0, scratch: None }
     }
 
     /// All operations, in order.
@@ -70,7 +81,7 @@ impl<'a> Compiler<'a> {
             }
             Op::Scratch { size, inodes, places } => {
                 self.places += 1;
-                self.scratch = Some(ScratchSize { bytes: size.map(number), inodes: inodes.map(number) });
+                self.scratch = Some(ScratchSize { attach: self.attach, bytes: size.map(number), inodes: inodes.map(number) });
                 push(ActionKind::Scratch { places: self.scratch_places(places)? });
             }
             Op::Proc { dst, cover } => push(proc(dst, *cover)?),
@@ -103,7 +114,7 @@ impl<'a> Compiler<'a> {
 
     fn need_scratch(&mut self) {
         if self.scratch.is_none() {
-            self.scratch = Some(ScratchSize { bytes: None, inodes: None });
+            self.scratch = Some(ScratchSize { attach: self.attach, bytes: None, inodes: None });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use enclos_cgroup::{Controller, Limits as GroupLimits, Meters};
+use enclos_cgroup::{Controller, Limits as GroupLimits, Meters, Version};
 use enclos_spec::{Bound, Policy, Size};
 use serde::Serialize;
 
@@ -80,7 +80,7 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
     };
     let processes = processes(policy, facts, &mut group);
     let cpu = span(policy.cpu);
-    group.meters = if measure { Meters::ALL } else { Meters { cpu: cpu.is_some() || span(policy.idle).is_some(), ..Meters::default() } };
+    group.meters = meters(measure, cpu.is_some() || span(policy.idle).is_some(), &group, facts);
     let needed = group != GroupLimits::default();
     Ok(Resolved {
         wall: span(policy.wall),
@@ -100,6 +100,18 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
         file_size: size(policy.file_size),
         group: needed.then_some(group),
     })
+}
+
+/// What the group measures beside its limits. A v2 group measures everything in one directory, and the sandbox is born in it. A v1 group costs a directory and a move,
+/// for which the kernel stops all clones and exits of the machine (`cgroup_threadgroup_rwsem`: milliseconds on a busy one): only a limit is worth that.
+fn meters(measure: bool, cpu_needed: bool, group: &GroupLimits, facts: &Facts) -> Meters {
+    let on_v2 = |controller| facts.cgroups.place(controller).is_ok_and(|place| place.version == Version::V2);
+    let wanted = |limited: bool, controller| measure && (limited || on_v2(controller));
+    Meters {
+        cpu: cpu_needed || (measure && on_v2(Controller::CpuAcct)),
+        memory: wanted(group.memory.is_some(), Controller::Memory),
+        pids: wanted(group.pids.is_some(), Controller::Pids),
+    }
 }
 
 fn memory(value: u64, policy: &Policy, facts: &Facts, group: &mut GroupLimits, weakened: &mut Vec<String>) -> Result<Hold<u64>> {
