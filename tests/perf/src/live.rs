@@ -16,8 +16,8 @@ use crate::warm::succeeds;
 const MANY: usize = 2_000;
 /// How many when the memory of one is weighed: shared pages are divided by few, which is to our disadvantage.
 const FEW: usize = 8;
-/// Descriptors, in this process, of one parked sandbox, with room to spare: sockets, pidfd, control groups.
-const DESCRIPTORS_EACH: u64 = 16;
+/// Descriptors of this process beside those of parked sandboxes, with room to spare.
+const OTHER_DESCRIPTORS: u64 = 128;
 /// Processes of one: slot, init, parked command.
 const PROCESSES_EACH: usize = 3;
 /// Memory of one in the kernel and outside it, with room to spare, in KiB.
@@ -30,7 +30,10 @@ const MEMORY_EACH_KIB: usize = 2_048;
 pub fn parked(setup: &Setup, _rounds: usize) -> Result<Vec<Row>> {
     let launcher = setup.launcher()?;
     let template = launcher.template(&setup.policy())?;
+    // The first slot is there already.
+    let open = open_descriptors()?;
     template.park(FEW)?;
+    let each = (open_descriptors()?.saturating_sub(open)).div_ceil(FEW as u64 - 1);
     let few = Weight::of(&launcher)?;
     ensure!(few.sandbox.len() == FEW, "{} sandboxes found, {FEW} are parked", few.sandbox.len());
     let mut rows = vec![
@@ -39,7 +42,7 @@ pub fn parked(setup: &Setup, _rounds: usize) -> Result<Vec<Row>> {
     ];
     use_up(setup, &template)?;
     drop((template, launcher));
-    rows.extend(many(setup)?);
+    rows.extend(many(setup, each)?);
     Ok(rows)
 }
 
@@ -47,9 +50,10 @@ fn memory(what: &str, values: &[f64], promise: Option<Bound>) -> Row {
     Row::alone("P5", what, Figure { name: "PSS".to_owned(), unit: Unit::Kibibytes, value: Quartiles::of(values) }, promise)
 }
 
-fn many(setup: &Setup) -> Result<Vec<Row>> {
+/// `descriptors`: how many a parked sandbox keeps open in this process.
+fn many(setup: &Setup, descriptors: u64) -> Result<Vec<Row>> {
     let what = "parked sandboxes that live at once and then run a command";
-    if let Err(lack) = room() {
+    if let Err(lack) = room(descriptors) {
         return Ok(vec![Row::skipped("P5", what, &format!("{lack:#}"))]);
     }
     let launcher = setup.launcher()?;
@@ -77,14 +81,19 @@ fn use_up(setup: &Setup, template: &Template) -> Result<usize> {
     Ok(ran)
 }
 
+fn open_descriptors() -> Result<u64> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count() as u64)
+}
+
 /// Whether this machine has room for so many.
-fn room() -> Result<()> {
-    let wanted = MANY as u64 * DESCRIPTORS_EACH;
+fn room(descriptors: u64) -> Result<()> {
+    let wanted = MANY as u64 * descriptors + OTHER_DESCRIPTORS;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         // The launcher inherits it.
         let raised = Rlimit { current: Some(wanted), maximum: limit.maximum.map(|maximum| maximum.max(wanted)) };
-        setrlimit(Resource::Nofile, raised).with_context(|| format!("{wanted} open files are needed (ulimit -n)"))?;
+        setrlimit(Resource::Nofile, raised)
+            .with_context(|| format!("{wanted} open files are needed, {descriptors} for each sandbox (ulimit -Hn)"))?;
     }
     let number = |path: &str| -> Result<usize> { std::fs::read_to_string(path)?.trim().parse().context(path.to_owned()) };
     let processes = MANY * PROCESSES_EACH;
