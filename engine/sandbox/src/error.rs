@@ -177,6 +177,9 @@ impl fmt::Display for Failure {
         match (self.stage, &self.subject) {
             (Stage::Execute, Some(command)) if self.errno == Errno::NOENT => write!(f, "{command}: command not found in the sandbox"),
             (Stage::Execute, Some(command)) => write!(f, "{command}: cannot be executed: {reason}"),
+            (Stage::Source, Some(subject)) if self.errno == Errno::LOOP => {
+                write!(f, "{subject}: a symbolic link lies on this path, which somebody may have planted; name the path it leads to")
+            }
             (stage, Some(subject)) => write!(f, "cannot {} ({subject}): {reason}", stage.text()),
             (stage, None) => write!(f, "cannot {}: {reason}", stage.text()),
         }

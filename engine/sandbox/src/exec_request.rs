@@ -93,9 +93,17 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
 /// Makes the directories of layers that are kept, where the layer's directory is there or can be made.
 pub(crate) fn make_layers(policy: &Policy) -> Result<()> {
     for layer in policy.overlay.iter().filter_map(|o| o.layer.as_ref()) {
+        let real = std::fs::canonicalize(layer).map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), layer.display().to_string()))?;
+        if real != *layer {
+            return Err(Failure::about(Stage::Source, Errno::LOOP, layer.display().to_string()).into());
+        }
         for name in ["upper", "work"] {
             let path = layer.join(name);
-            std::fs::create_dir_all(&path).map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), path.display().to_string()))?;
+            match std::fs::create_dir(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            }
+            .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), path.display().to_string()))?;
         }
     }
     Ok(())

@@ -121,6 +121,9 @@ pub struct Namespaces {
     pub uts: bool,
     /// `CLONE_NEWCGROUP`.
     pub cgroup: bool,
+    /// Bound, in the new user namespace, what the kernel counts for the user behind it on the host: inotify instances; and refuse further user namespaces
+    /// (`/proc/sys/user`, namespaces(7)).
+    pub bound_counts: bool,
     /// After set-up, refuse further user namespaces by `user.max_user_namespaces` (bubblewrap's `--disable-userns`).
     pub disable_nested_user: bool,
     /// After set-up, fail unless making a further user namespace fails (bubblewrap's `--assert-userns-disabled`).
@@ -177,6 +180,8 @@ pub enum Mapper {
 pub enum Source {
     /// A path on the host, resolved by the child before the root changes, with the launcher's rights.
     Path(PathBuf),
+    /// A path on the host on which no symbolic link may lie: whoever may write a directory on the way could have planted it.
+    Exact(PathBuf),
     /// A descriptor the caller holds; inherited by the child.
     Fd(RawFd),
 }
@@ -415,4 +420,7 @@ pub enum Resource {
     Processes,
     LockedMemory,
     MessageQueue,
+    PendingSignals,
+    RealTimePriority,
+    Nice,
 }

@@ -71,6 +71,17 @@ pub fn nest(program: &Program, proc: &OwnedFd) -> Result<(), Fault> {
         let file = openat(proc, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(&file, bytes).map(drop)
     };
+    if confine.bound_counts {
+        let bound = || {
+            write(c"sys/user/max_inotify_instances", b"64")?;
+            write(c"sys/user/max_user_namespaces", b"0")
+        };
+        match bound() {
+            // A kernel without that count has nothing to exhaust.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err((Stage::DisableNested, None, errno)),
+        }
+    }
     if confine.disable_nested {
         write(c"sys/user/max_user_namespaces", b"1").map_err(|e| (Stage::DisableNested, None, e))?;
     }

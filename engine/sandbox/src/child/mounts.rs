@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use enclos_sys::Errno;
 use enclos_sys::mount::{Attributes, make_private, set_attributes};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, StatxFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2, readlinkat_raw, statx,
-    symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, StatxFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2, readlinkat_raw,
+    statx, symlinkat, unlinkat,
 };
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
@@ -227,6 +227,11 @@ impl Root {
         match tree {
             Tree::Detached(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3),
             Tree::Path(path) => clone_tree(&self.old, path),
+            Tree::Exact(path) => {
+                let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+                let found = openat2(&self.old, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+                clone_tree(&found, c"")
+            }
             Tree::Descriptor(number) => {
                 // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
                 // swapped it meanwhile, which the comparison notices.

@@ -17,6 +17,8 @@ pub enum Tree {
     Detached(OwnedFd),
     /// Found by the child, with its own rights.
     Path(CString),
+    /// The same, and no symbolic link may lie on the way.
+    Exact(CString),
     /// Behind a descriptor: found by the path it has, and compared.
     Descriptor(RawFd),
 }
@@ -169,6 +171,8 @@ pub struct Confine {
     pub landlock: Option<Ruleset>,
     /// Programs installed in init, inherited by every command.
     pub filters: Vec<Vec<u8>>,
+    /// Bounds in `/proc/sys/user`.
+    pub bound_counts: bool,
     /// `user.max_user_namespaces = 1` before the nested namespace.
     pub disable_nested: bool,
     /// Check that no further user namespace can be made.
@@ -182,7 +186,7 @@ pub struct Confine {
 impl Confine {
     /// Whether steps need the host's procfs.
     pub fn nests(&self) -> bool {
-        self.disable_nested || self.assert_nested || self.nested.is_some()
+        self.bound_counts || self.disable_nested || self.assert_nested || self.nested.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use enclos_spec::plan::{IdRange, Identity};
-use rustix::fs::{FsWord, Gid, OFlags, Uid, fchown, fstatfs};
+use rustix::fs::{FileType, FsWord, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{Command, Home, Stdio};
@@ -33,8 +33,21 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    // A link may have been planted by an earlier command; those below /dev (`/dev/stdout`) are the host's own.
+    let flags = if path.starts_with("/dev") { flags } else { flags | OFlags::NOFOLLOW };
     rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, mode)
         .map_err(|e| Failure::about(Stage::Streams, e, path.display().to_string()).into())
+}
+
+/// A directory as a stream would be a way into the host's tree.
+fn refuse_directories(wiring: &Wiring) -> Result<()> {
+    for (number, name) in wiring.child.iter().zip(["stdin", "stdout", "stderr"]) {
+        let Some(fd) = number.and_then(|number| enclos_sys::fd::borrow(number).ok()) else { continue };
+        if fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
+            return Err(Failure::about(Stage::Streams, enclos_sys::Errno::ISDIR, name).into());
+        }
+    }
+    Ok(())
 }
 
 /// With ids of its own the command is nobody on the host, and could not open again (`/dev/stdout`) a pipe that it has open: it is made the owner. A pipe has no other
@@ -89,6 +102,7 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
             wire_one(number, std::mem::take(stdio), limits, &mut wiring)?;
         }
     }
+    refuse_directories(&wiring)?;
     if wiring.flags & flag::TTY != 0 {
         let copy = |number: RawFd| -> Result<OwnedFd> {
             let fd = enclos_sys::fd::borrow(number).map_err(|e| Failure::about(Stage::Terminal, e, "standard stream"))?;
@@ -135,7 +149,8 @@ fn wire_one(number: usize, stdio: Stdio, limits: &Resolved, wiring: &mut Wiring)
         Stdio::Inherit => match enclos_sys::fd::borrow(number as RawFd) {
             // A caller without this stream gives the command an empty one.
             Err(_) => keep(wiring, open(Path::new("/dev/null"), OFlags::RDWR)?),
-            Ok(fd) if seen => {
+            // The caller's terminal is not handed over for output: whoever holds it can also read from it, and change it.
+            Ok(fd) if seen || (number > 0 && is_terminal(fd)) => {
                 let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Streams, e))?;
                 through_us(wiring, copy)?;
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use enclos_spec::plan::{Access, Content, Op, Plan, ProcCover, ScratchPlace, Source, Upper};
 use enclos_sys::Errno;
 use enclos_sys::mount::{Attributes, set_attributes, set_id_map};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::idmap::IdMap;
@@ -121,17 +121,28 @@ impl<'a> Compiler<'a> {
     fn tree(&mut self, source: &Source, attributes: Attributes, idmap: bool) -> Result<Tree, (Stage, Errno)> {
         match source {
             // An empty path would mean the directory it is looked up from: the host's root.
-            Source::Path(path) if path.as_os_str().is_empty() => Err((Stage::Source, Errno::NOENT)),
-            Source::Path(path) if self.open_here => self.open(path, attributes, idmap).map(Tree::Detached),
+            Source::Path(path) | Source::Exact(path) if path.as_os_str().is_empty() => Err((Stage::Source, Errno::NOENT)),
+            Source::Path(path) | Source::Exact(path) if self.open_here => {
+                let exact = matches!(source, Source::Exact(_));
+                self.open(path, exact, attributes, idmap).map(Tree::Detached)
+            }
             Source::Path(path) => Ok(Tree::Path(text(path.as_os_str())?)),
+            Source::Exact(path) => Ok(Tree::Exact(text(path.as_os_str())?)),
             Source::Fd(fd) => Ok(Tree::Descriptor(*fd)),
         }
     }
 
     /// A complete detached clone of a host tree.
-    fn open(&mut self, path: &Path, attributes: Attributes, idmap: bool) -> Result<OwnedFd, (Stage, Errno)> {
+    fn open(&mut self, path: &Path, exact: bool, attributes: Attributes, idmap: bool) -> Result<OwnedFd, (Stage, Errno)> {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let tree = open_tree(CWD, path, flags).map_err(|e| (Stage::Source, e))?;
+        let found = if exact {
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+                .and_then(|fd| open_tree(&fd, c"", flags | OpenTreeFlags::AT_EMPTY_PATH))
+        } else {
+            open_tree(CWD, path, flags)
+        };
+        let tree = found.map_err(|e| (Stage::Source, e))?;
         set_attributes(&tree, attributes, true).map_err(|e| (Stage::Operation, e))?;
         if idmap {
             let owner = rustix::fs::fstat(&tree).map_err(|e| (Stage::Source, e))?;
@@ -174,7 +185,7 @@ impl<'a> Compiler<'a> {
             return self.overlay_of_trees(lower, upper, dst, index);
         }
         let path = |source: &Source| match source {
-            Source::Path(path) => Ok(escape(path)),
+            Source::Path(path) | Source::Exact(path) => Ok(escape(path)),
             Source::Fd(fd) => Ok(format!("/proc/self/fd/{fd}").into_bytes()),
         };
         let mut options = b"lowerdir=".to_vec();
@@ -212,14 +223,14 @@ impl<'a> Compiler<'a> {
             Upper::Discard => (None, true, format!("u{index}"), format!("w{index}")),
             Upper::Keep { upper, work } => {
                 // Both must lie under one mount: bind their common parent.
-                let (Source::Path(upper), Source::Path(work)) = (upper, work) else { return Err((Stage::Source, Errno::INVAL)) };
+                let (Source::Exact(upper), Source::Exact(work)) = (upper, work) else { return Err((Stage::Source, Errno::INVAL)) };
                 let (Some(parent), Some(upper_name), Some(work_name)) = (upper.parent(), upper.file_name(), work.file_name()) else {
                     return Err((Stage::Source, Errno::INVAL));
                 };
                 if work.parent() != Some(parent) {
                     return Err((Stage::Source, Errno::XDEV));
                 }
-                let tree = self.tree(&Source::Path(parent.to_owned()), attributes(Access::ReadWrite), own)?;
+                let tree = self.tree(&Source::Exact(parent.to_owned()), attributes(Access::ReadWrite), own)?;
                 let inside = |n: &OsStr| format!("k{index}/{}", n.to_string_lossy());
                 (Some(tree), false, inside(upper_name), inside(work_name))
             }
@@ -329,7 +340,7 @@ fn escape(path: &Path) -> Vec<u8> {
 /// What an operation is about, for a message: its source when that was not found, else its place.
 pub fn subject(op: &Op, stage: Stage) -> String {
     let source = |source: &Source| match source {
-        Source::Path(path) => path.display().to_string(),
+        Source::Path(path) | Source::Exact(path) => path.display().to_string(),
         Source::Fd(fd) => format!("descriptor {fd}"),
     };
     let (src, dst): (Option<String>, PathBuf) = match op {

@@ -24,7 +24,8 @@ pub fn write_maps(pid: Pid, identity: &Identity, privileged: bool) -> Result<()>
         }
         Mapper::Shadow => {
             for (program, map) in [("newuidmap", &identity.uid_map), ("newgidmap", &identity.gid_map)] {
-                let mut command = std::process::Command::new(program);
+                let found = SHADOW.iter().map(|directory| std::path::Path::new(directory).join(program)).find(|path| path.is_file());
+                let mut command = std::process::Command::new(found.ok_or_else(|| fail(Errno::NOENT, program))?);
                 command.arg(pid.as_raw_nonzero().to_string());
                 for range in map {
                     command.args([range.inside.to_string(), range.outside.to_string(), range.count.to_string()]);
@@ -39,6 +40,9 @@ pub fn write_maps(pid: Pid, identity: &Identity, privileged: bool) -> Result<()>
     }
     Ok(())
 }
+
+/// Where `newuidmap` and `newgidmap` are looked for: not in the caller's `PATH`.
+pub const SHADOW: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
 
 /// The error number of an I/O error.
 pub fn errno_of(error: &std::io::Error) -> Errno {
@@ -75,7 +79,15 @@ impl IdMap {
         };
         let user = outside(&identity.uid_map, identity.uid.unwrap_or(0))?;
         let group = outside(&identity.gid_map, identity.gid.unwrap_or(0))?;
-        let line = |on_disk: u32, shown: u32| [IdRange { inside: on_disk, outside: shown, count: 1 }];
+        // Who sets up (an overlay makes its work directory as the one who mounts it) keeps its own number on disk.
+        let (setup_user, setup_group) = (outside(&identity.uid_map, 0)?, outside(&identity.gid_map, 0)?);
+        let line = |on_disk: u32, shown: u32, setup: u32| {
+            let mut map = vec![IdRange { inside: on_disk, outside: shown, count: 1 }];
+            if setup != shown && setup != on_disk {
+                map.push(IdRange { inside: setup, outside: setup, count: 1 });
+            }
+            map
+        };
         let (ours, theirs) = rustix::net::socketpair(
             rustix::net::AddressFamily::UNIX,
             rustix::net::SocketType::STREAM,
@@ -87,8 +99,8 @@ impl IdMap {
             clone3(NamespaceFlags::USER, None, hold::<(OwnedFd, OwnedFd)>, &(ours, theirs))?
         };
         let made = (|| {
-            put(holder.pid, "uid_map", &map_lines(&line(uid, user)))?;
-            put(holder.pid, "gid_map", &map_lines(&line(gid, group)))?;
+            put(holder.pid, "uid_map", &map_lines(&line(uid, user, setup_user)))?;
+            put(holder.pid, "gid_map", &map_lines(&line(gid, group, setup_group)))?;
             openat(CWD, format!("/proc/{}/ns/user", holder.pid.as_raw_nonzero()), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         })();
         let _ = enclos_sys::signal::send(&holder.pidfd, rustix::process::Signal::KILL.as_raw());

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
-use enclos_spec::plan::{Capabilities, Descriptors, FilterSource, Init, Plan, Resource};
+use enclos_spec::plan::{Access, Capabilities, Descriptors, FilterSource, Init, Op, Plan, Resource, Upper};
 use enclos_sys::child::StartupMemory;
 use enclos_sys::clone::{Cloned, NamespaceFlags, Stack, clone3};
 use enclos_sys::landlock::{FileAccess, Handled, abi_version};
@@ -225,7 +225,7 @@ fn duplicate_all(fds: &[OwnedFd]) -> Result<Vec<OwnedFd>> {
 
 fn confine(plan: &Plan) -> Result<Confine> {
     let identity = &plan.identity;
-    let filters = plan
+    let mut filters: Vec<Vec<u8>> = plan
         .seccomp
         .iter()
         .filter_map(|source| match source {
@@ -234,6 +234,9 @@ fn confine(plan: &Plan) -> Result<Confine> {
             FilterSource::Program(_) => None,
         })
         .collect();
+    if writes_as_another(plan) && !plan.seccomp.contains(&FilterSource::Default) {
+        filters.push(set_id_guard()?);
+    }
     // Outside of the nested namespace is the first one: the id this process has there.
     let first = |map: &[enclos_spec::plan::IdRange]| map.first().map_or(0, |range| range.inside);
     let (uid_there, gid_there) = (first(&identity.uid_map), first(&identity.gid_map));
@@ -244,11 +247,33 @@ fn confine(plan: &Plan) -> Result<Confine> {
         lock_securebits: plan.lock_securebits,
         landlock: plan.landlock.as_ref().map(ruleset).transpose()?,
         filters,
+        bound_counts: plan.namespaces.bound_counts && plan.namespaces.user,
         disable_nested: plan.namespaces.disable_nested_user,
         assert_nested: plan.namespaces.assert_nested_user_disabled,
         nested: identity.nested.map(|(uid, gid)| (one_line(uid, uid_there), one_line(gid, gid_there))),
         join_user_after: plan.join.user_after,
     })
+}
+
+/// Whether what the command writes belongs, on the host, to somebody who is more than nobody: an idmapped tree that is shown writable.
+fn writes_as_another(plan: &Plan) -> bool {
+    plan.identity.setup.is_some()
+        && plan.ops.iter().any(|op| match op {
+            Op::Bind { access, idmap, .. } => *idmap && *access != Access::ReadOnly,
+            Op::Overlay { upper, .. } => matches!(upper, Upper::Keep { .. }),
+            _ => false,
+        })
+}
+
+/// Of the built-in filter only what keeps a set-user-id file or a device node from being made: it stays when the caller has turned the rest off.
+fn set_id_guard() -> Result<Vec<u8>> {
+    const CALLS: [&str; 10] = ["chmod", "fchmod", "fchmodat", "fchmodat2", "open", "openat", "openat2", "creat", "mknod", "mknodat"];
+    let mut policy = enclos_seccomp::default_policy(&enclos_seccomp::Options::default());
+    policy.default = enclos_seccomp::Action::Allow;
+    let kept: Vec<u32> = CALLS.iter().filter_map(|name| enclos_seccomp::syscall_number(name)).collect();
+    policy.rules.retain(|number, _| kept.contains(number));
+    let program = enclos_seccomp::compile(&policy).map_err(|e| Error::Filter { path: "set-id guard".into(), message: e.to_string() })?;
+    Ok(program.to_bytes())
 }
 
 fn built_in(log: bool, fixed_cpus: bool) -> Vec<u8> {
@@ -346,6 +371,9 @@ fn resource(resource: Resource) -> rustix::process::Resource {
         Resource::Processes => R::Nproc,
         Resource::LockedMemory => R::Memlock,
         Resource::MessageQueue => R::Msgqueue,
+        Resource::PendingSignals => R::Sigpending,
+        Resource::RealTimePriority => R::Rtprio,
+        Resource::Nice => R::Nice,
     }
 }
 

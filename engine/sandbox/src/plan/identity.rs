@@ -89,7 +89,7 @@ fn subordinate(uid: u32, gid: u32, facts: &Facts) -> Option<Chosen> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = ids::user_name(&passwd, facts.uid);
     let (first_uid, first_gid) = (ids::subordinate(&subuid, name, facts.uid)?, ids::subordinate(&subgid, name, facts.uid)?);
-    let found = |program: &str| ["/usr/bin", "/bin", "/usr/local/bin"].iter().any(|d| std::path::Path::new(d).join(program).is_file());
+    let found = |program: &str| crate::launch::idmap::SHADOW.iter().any(|d| std::path::Path::new(d).join(program).is_file());
     if !found("newuidmap") || !found("newgidmap") {
         return None;
     }

@@ -80,6 +80,12 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
     };
     let processes = processes(policy, facts, &mut group);
     let cpu = span(policy.cpu);
+    if cpu.is_some() && facts.cgroups.place(Controller::CpuAcct).is_err() {
+        weakened.push(
+            "cpu: no control group counts it here; it is read from the processes, which misses children that their parent never waits for"
+                .to_owned(),
+        );
+    }
     group.meters = meters(measure, cpu.is_some() || span(policy.idle).is_some(), &group, facts);
     let needed = group != GroupLimits::default();
     Ok(Resolved {

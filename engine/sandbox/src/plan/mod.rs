@@ -74,6 +74,7 @@ pub fn plan(policy: &Policy, facts: &Facts, wants: Wants) -> Result<Planned> {
             ipc: true,
             uts: true,
             cgroup: true,
+            bound_counts: true,
             ..Namespaces::default()
         },
         identity: chosen.identity,
@@ -181,7 +182,9 @@ fn landlock(policy: &Policy, facts: &Facts, write: Vec<PathBuf>, weakened: &mut 
 }
 
 fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved) -> Vec<Rlimit> {
-    let mut out = vec![Rlimit { resource: Resource::Core, value: 0 }];
+    // Pending signals (timers among them) are counted for the user on the host, whose others need theirs.
+    let fixed = [(Resource::Core, 0), (Resource::PendingSignals, 1024), (Resource::RealTimePriority, 0), (Resource::Nice, 0)];
+    let mut out: Vec<Rlimit> = fixed.into_iter().map(|(resource, value)| Rlimit { resource, value }).collect();
     let mut push = |resource, value| out.push(Rlimit { resource, value });
     let open_files = match policy.open_files {
         None => Some(4096),

@@ -93,6 +93,11 @@ fn bind(src: impl Into<PathBuf>, dst: impl Into<PathBuf>, access: Access, option
     Op::Bind { src: Source::Path(src.into()), dst: dst.into(), access, optional, idmap: false }
 }
 
+/// Something of another root: whoever may write there could put a link in its place after it was looked at.
+fn exact(src: PathBuf, dst: PathBuf) -> Op {
+    Op::Bind { src: Source::Exact(src), dst, access: Access::ReadOnly, optional: false, idmap: false }
+}
+
 /// The host's system directories, read-only, and a curated `/etc`.
 fn host_system(policy: &Policy, facts: &Facts, ops: &mut Vec<Op>) {
     for directory in &facts.system {
@@ -144,12 +149,12 @@ fn own_root(root: &Path, ops: &mut Vec<Op>) -> Result<()> {
                 {
                     match std::fs::read_link(inner.path()) {
                         Ok(target) => ops.push(Op::Symlink { target, dst: name }),
-                        Err(_) => ops.push(bind(inner.path(), name, Access::ReadOnly, false)),
+                        Err(_) => ops.push(exact(inner.path(), name)),
                     }
                 }
             }
         } else if kind.is_dir() || kind.is_file() {
-            ops.push(bind(path, dst, Access::ReadOnly, false));
+            ops.push(exact(path, dst));
         }
     }
     Ok(())
@@ -183,7 +188,7 @@ fn host_paths(policy: &Policy, chosen: &Chosen, limits: &Resolved, writable: &mu
     let ranged = chosen.lease.is_some();
     let shown = |src: &Path, dst: &Path, access| {
         let idmap = ranged && (access == Access::ReadWrite || !open_to_all(src));
-        Op::Bind { src: Source::Path(src.to_owned()), dst: dst.to_owned(), access, optional: false, idmap }
+        Op::Bind { src: Source::Exact(src.to_owned()), dst: dst.to_owned(), access, optional: false, idmap }
     };
     if let Some(directory) = &policy.current_directory {
         push(directory, shown(directory, directory, Access::ReadOnly));
@@ -207,7 +212,10 @@ fn host_paths(policy: &Policy, chosen: &Chosen, limits: &Resolved, writable: &mu
             return Err(enclos_spec::PolicyError::value("dev", &path.display().to_string(), "name a device, e.g. /dev/kvm").into());
         }
         writable.push(path.clone());
-        push(path, bind(path, path, Access::Devices, false));
+        push(
+            path,
+            Op::Bind { src: Source::Exact(path.clone()), dst: path.clone(), access: Access::Devices, optional: false, idmap: false },
+        );
     }
     for path in &policy.tmpfs {
         writable.push(path.clone());
@@ -220,10 +228,10 @@ fn host_paths(policy: &Policy, chosen: &Chosen, limits: &Resolved, writable: &mu
             None => Upper::Discard,
             Some(layer) => {
                 let (upper, work) = (layer.join("upper"), layer.join("work"));
-                Upper::Keep { upper: Source::Path(upper), work: Source::Path(work) }
+                Upper::Keep { upper: Source::Exact(upper), work: Source::Exact(work) }
             }
         };
-        let lower = vec![Source::Path(layered.path.clone())];
+        let lower = vec![Source::Exact(layered.path.clone())];
         push(&layered.path, Op::Overlay { lower, upper, dst: layered.path.clone() });
     }
     Ok(out)

@@ -132,6 +132,7 @@ fn namespaces(line: &CommandLine, caller: &Caller) -> Result<Namespaces, String>
         ipc,
         uts,
         cgroup: cgroup || (cgroup_try && caller.cgroup_namespaces),
+        bound_counts: false,
         disable_nested_user: line.disable_userns,
         assert_nested_user_disabled: line.disable_userns || line.assert_userns_disabled,
     })

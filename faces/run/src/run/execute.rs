@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -159,9 +160,20 @@ fn no_run(complaint: String) -> Report {
     }
 }
 
+/// `O_NOFOLLOW`, open(2).
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
 /// Opens the report's file before the command runs: a wrong path is told at once, and what the command puts in its place is not followed.
 fn open(path: &Path) -> Result<File, String> {
-    File::options().write(true).create(true).truncate(false).open(path).map_err(|error| format!("--report: {path:?}: {}", reason(&error)))
+    // A link may have been planted by an earlier command; those below /dev (`/dev/stderr`) are the host's own.
+    let no_follow = if path.starts_with("/dev") { 0 } else { NO_FOLLOW };
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(no_follow)
+        .open(path)
+        .map_err(|error| format!("--report: {path:?}: {}", reason(&error)))
 }
 
 fn write_report(file: &mut File, report: &Report, notes: &[String]) -> std::io::Result<()> {

@@ -49,9 +49,12 @@ fn setting(plan: &Plan) -> Grid {
 }
 
 fn namespaces(namespaces: &Namespaces) -> String {
-    let Namespaces { user, pid, net, ipc, uts, cgroup, disable_nested_user, assert_nested_user_disabled } = *namespaces;
+    let Namespaces { user, pid, net, ipc, uts, cgroup, bound_counts, disable_nested_user, assert_nested_user_disabled } = *namespaces;
     let kinds = [(true, "mount"), (user, "user"), (pid, "pid"), (net, "net"), (ipc, "ipc"), (uts, "uts"), (cgroup, "cgroup")];
     let mut text = kinds.iter().filter(|(new, _)| *new).map(|(_, name)| *name).collect::<Vec<_>>().join(" ");
+    if bound_counts {
+        text += "; few inotify instances, no further user namespaces";
+    }
     if disable_nested_user {
         text += "; no further user namespaces";
     }
@@ -192,7 +195,7 @@ fn access_word(access: Access) -> &'static str {
 
 fn source(source: &Source) -> String {
     match source {
-        Source::Path(from) => path(from),
+        Source::Path(from) | Source::Exact(from) => path(from),
         Source::Fd(fd) => format!("descriptor {fd}"),
     }
 }
@@ -271,6 +274,9 @@ fn resource(resource: Resource) -> &'static str {
         Resource::Processes => "RLIMIT_NPROC",
         Resource::LockedMemory => "RLIMIT_MEMLOCK",
         Resource::MessageQueue => "RLIMIT_MSGQUEUE",
+        Resource::PendingSignals => "RLIMIT_SIGPENDING",
+        Resource::RealTimePriority => "RLIMIT_RTPRIO",
+        Resource::Nice => "RLIMIT_NICE",
     }
 }
 
