@@ -123,7 +123,7 @@ impl Bubblewrap {
     fn operation(&mut self, op: &Op) -> Result<()> {
         let octal = |mode: &u32| format!("{mode:o}");
         match op {
-            Op::Bind { src: Source::Path(src), dst, access, optional, .. } => {
+            Op::Bind { src: Source::Path(src) | Source::Exact(src), dst, access, optional, .. } => {
                 let word = match access {
                     Access::ReadOnly => "--ro-bind",
                     Access::ReadWrite => "--bind",
