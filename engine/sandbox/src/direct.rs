@@ -134,6 +134,8 @@ impl Started<'_> {
                     return Ok(status);
                 }
                 Ok(Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Ready) => {}
+                // A step of init's own after the command began: a lock file, for one.
+                Ok(Reply::Failed { stage, op, errno }) => return Err(failure_of(self.plan, stage, op, errno).into()),
                 Ok(other) => return Err(Error::InitLost(format!("{other:?}"))),
                 // Init was killed: what it had was killed with it.
                 Err(_) => return self.wait_process(),
