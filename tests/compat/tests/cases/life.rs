@@ -50,4 +50,18 @@ pub const CASES: &[Case] = &[
     Case::new("dashes_end_the_options", "$B $RO -- sh -c 'echo $0' --bogus").out("--bogus\n"),
     Case::new("after_dashes_an_option_is_a_command", "$B $RO -- --dev-bind / / true").refused(&["bwrap: execvp --dev-bind: No such file or directory"]),
     Case::new("options_of_the_command_are_its_own", "$B $RO echo --unshare-pid --bogus").out("--unshare-pid --bogus\n"),
+    // What a harness in Python does: reads the child's pid from both documents and signals it. Needs Python at /usr/bin/python3.
+    Case::new("a_python_script_signals_the_child", r#"cat > $W/out/s.py <<'E'
+import json, os, signal, subprocess, sys
+(sr, sw), (ir, iw) = os.pipe(), os.pipe()
+p = subprocess.Popen(sys.argv[1:2] + ["--json-status-fd", str(sw), "--info-fd", str(iw)] + sys.argv[2:] + ["sleep", "9"], pass_fds=(sw, iw))
+os.close(sw); os.close(iw)
+info = json.load(os.fdopen(ir))
+first = json.loads(os.fdopen(sr).readline())
+print(info["child-pid"] == first["child-pid"], flush=True)
+os.kill(first["child-pid"], signal.SIGKILL)
+print(p.wait())
+E
+/usr/bin/python3 $W/out/s.py $B $RO"#)
+        .out("True\n137\n"),
 ];
