@@ -21,6 +21,7 @@ pub mod landlock;
 pub mod lock;
 pub mod mount;
 pub mod net;
+pub mod pages;
 mod raw;
 pub mod seccomp;
 pub mod signal;

@@ -219,7 +219,7 @@ impl Template {
 
 impl TemplateInner {
     fn make_slot(&self) -> Result<Slot> {
-        let planned = plan(&self.policy, &self.facts, Wants { terminal: false, measure: true, die_with_thread: false })?;
+        let planned = plan(&self.policy, &self.facts, Wants { terminal: false, measure: false, die_with_thread: false })?;
         if planned.plan.seccomp.iter().any(|f| matches!(f, FilterSource::Program(_))) && planned.plan.seccomp.len() > 1 {
             return Err(Error::Unenforceable { field: "seccomp", missing: "a template holds one filter".to_owned() });
         }

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use crate::child::{self, Context};
 use crate::error::{Failure, Result, Stage};
 use crate::init::message::Reply;
-use crate::init::{MAX_DESCRIPTORS, ParkedRoom, Room, receive};
+use crate::init::{MAX_DESCRIPTORS, receive};
 use crate::launch;
 
 /// What a slot starts with.
@@ -70,9 +70,8 @@ impl SlotContext {
         if wide {
             program.confine.filters = vec![ready(enclos_seccomp::Stage::Narrow)];
         }
-        let context = |program| Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
         let filter = wide.then(|| ready(enclos_seccomp::Stage::Setup));
-        Ok(SlotContext { base: context(base), sandbox: context(program), numbers, placeholder: spare()?, filter })
+        Ok(SlotContext { base: launch::context(base)?, sandbox: launch::context(program)?, numbers, placeholder: spare()?, filter })
     }
 }
 

@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use enclos_sys::child::exit;
 use enclos_sys::exec::StringBlock;
+use enclos_sys::pages::Pages;
 use enclos_sys::signal::{self, SignalSet};
 use enclos_sys::wait::{self, How, Wait};
 use enclos_sys::{Errno, fd};
@@ -47,7 +48,7 @@ pub const MAX_COMMANDS: usize = 512;
 /// Room that init writes, made by the launcher. Untouched pages cost nothing.
 #[derive(Debug)]
 pub struct Room {
-    request: Box<[u8]>,
+    request: Pages,
     strings: StringBlock,
     commands: Box<[Job]>,
 }
@@ -55,24 +56,20 @@ pub struct Room {
 /// Room that a parked command's process writes, apart from init's, whose memory it shares.
 #[derive(Debug)]
 pub struct ParkedRoom {
-    request: Box<[u8]>,
+    request: Pages,
     strings: StringBlock,
 }
 
 impl ParkedRoom {
     /// Makes room.
-    #[must_use]
-    pub fn new() -> Self {
-        ParkedRoom { request: vec![0; DATAGRAM + EXEC_HEADER].into_boxed_slice(), strings: StringBlock::with_room() }
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub fn new() -> Result<Self, Errno> {
+        Ok(ParkedRoom { request: Pages::zeroed(DATAGRAM + EXEC_HEADER)?, strings: StringBlock::with_room() })
     }
     fn parts(&mut self) -> (&mut [u8], &mut StringBlock) {
         (&mut self.request, &mut self.strings)
-    }
-}
-
-impl Default for ParkedRoom {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -87,19 +84,15 @@ struct Job {
 
 impl Room {
     /// Makes room.
-    #[must_use]
-    pub fn new() -> Self {
-        Room {
-            request: vec![0; EXEC_HEADER + BLOCK].into_boxed_slice(),
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub fn new() -> Result<Self, Errno> {
+        Ok(Room {
+            request: Pages::zeroed(EXEC_HEADER + BLOCK)?,
             strings: StringBlock::with_room(),
             commands: vec![Job::default(); MAX_COMMANDS].into_boxed_slice(),
-        }
-    }
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self::new()
+        })
     }
 }
 

@@ -70,12 +70,18 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     program.launcher = Some(own_pidfd()?);
     program.wait_release |= launch.hold;
     program.start.lease = launch.lease.map(AsRawFd::as_raw_fd);
-    let context = Context { program, room: Room::new().into(), parked: ParkedRoom::new().into() };
+    let context = context(program)?;
     join_before(plan)?;
     let directory = launch.group.and_then(Group::v2_dir);
     let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
     drop(mask);
     Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
+}
+
+/// A program with the room its process will write.
+pub(crate) fn context(program: Program) -> Result<Context> {
+    let failed = |e| Failure::about(Stage::Prepare, e, "room for init");
+    Ok(Context { program, room: Room::new().map_err(failed)?.into(), parked: ParkedRoom::new().map_err(failed)?.into() })
 }
 
 /// This process, as its children can watch it.

@@ -108,15 +108,16 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
     })
 }
 
-/// What the group measures beside its limits. A v2 group measures everything in one directory, and the sandbox is born in it. A v1 group costs a directory and a move,
-/// for which the kernel stops all clones and exits of the machine (`cgroup_threadgroup_rwsem`: milliseconds on a busy one): only a limit is worth that.
+/// What the group measures beside its limits. On a host whose v2 tree has the controllers one directory measures everything, and the sandbox is born in it: worth having
+/// for a report. Where a v1 hierarchy has them each costs a directory and a move, for which the kernel stops all clones and exits of the machine
+/// (`cgroup_threadgroup_rwsem`: milliseconds on a busy one): only a limit is worth that. CPU time alone needs no group: init waits for the whole pid namespace.
 fn meters(measure: bool, cpu_needed: bool, group: &GroupLimits, facts: &Facts) -> Meters {
     let on_v2 = |controller| facts.cgroups.place(controller).is_ok_and(|place| place.version == Version::V2);
-    let wanted = |limited: bool, controller| measure && (limited || on_v2(controller));
+    let limited = group.memory.is_some() || group.pids.is_some() || cpu_needed;
     Meters {
-        cpu: cpu_needed || (measure && on_v2(Controller::CpuAcct)),
-        memory: wanted(group.memory.is_some(), Controller::Memory),
-        pids: wanted(group.pids.is_some(), Controller::Pids),
+        cpu: cpu_needed || (measure && (limited || on_v2(Controller::Memory))),
+        memory: measure && (group.memory.is_some() || on_v2(Controller::Memory)),
+        pids: measure && (group.pids.is_some() || on_v2(Controller::Pids)),
     }
 }
 
