@@ -60,7 +60,7 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, group: Option<&Group>) -> Result<S
         request.arguments[0] =
             std::ffi::CString::new(name).map_err(|_| Failure::about(Stage::Prepare, enclos_sys::Errno::INVAL, "a zero byte in argv0"))?;
     }
-    request.flags |= flag::LAST | flag::ANNOUNCE;
+    request.flags |= flag::LAST | flag::ANNOUNCE | flag::SHELL;
     let streams = [0, 1, 2].map(|number: RawFd| enclos_sys::fd::borrow(number).is_ok().then_some(number));
     let launch = Launch { group, first: Some((&request, streams)), hold: true, lease: None };
     // A caller that ignores it (nohup, a shell's trap) would never learn how the command ended.

@@ -52,8 +52,6 @@ pub(super) struct Run {
     relay: Option<Relay>,
     signals: Option<OwnedFd>,
     mask: Option<SignalSet>,
-    /// The process ends with this run.
-    leaves: bool,
     name: String,
 }
 
@@ -164,7 +162,6 @@ impl Run {
 
     fn with(command: &Command, place: Place, wiring: Wiring, signals: Option<OwnedFd>) -> Run {
         // The command started with the mask we had; from here on these signals wait for us to read them.
-        let signals_pass = signals.is_some();
         let mask = signals.as_ref().map(|_| {
             let old = set_mask(FORWARDED);
             set_mask(FORWARDED.and(old));
@@ -172,7 +169,7 @@ impl Run {
         });
         let name = command.words.arguments[0].to_string_lossy().into_owned();
         // The command's ends of the pipes close here, with `wiring.owned`.
-        Run { place, streams: wiring.streams, pipes: wiring.pipes, relay: wiring.relay, leaves: signals_pass, signals, mask, name }
+        Run { place, streams: wiring.streams, pipes: wiring.pipes, relay: wiring.relay, signals, mask, name }
     }
 
     /// Where requests to init go.
@@ -224,12 +221,9 @@ impl Run {
     pub fn finish(mut self) -> Result<(Outcome, [Vec<u8>; 2])> {
         let ended = self.watch();
         self.relay = None;
-        // A program that does nothing else ends with its command. Of the sandbox only init's own end is left then, and the group, which the guardian removes; nobody waits
-        // for either. (As pid 1 of a container it must: its end would be the guardian's.)
-        let leave = self.leaves && ended.as_ref().is_ok_and(|ended| ended.status.is_some()) && std::process::id() != 1;
         let reaped = match &self.place {
-            Place::Own(own) if !leave => watch::reap(&own.started.pidfd),
-            Place::Own(_) | Place::Shared(..) | Place::Born(_) => None,
+            Place::Own(own) => watch::reap(&own.started.pidfd),
+            Place::Shared(..) | Place::Born(_) => None,
         };
         if let Some(mask) = self.mask.take() {
             set_mask(mask);
@@ -256,17 +250,10 @@ impl Run {
         }
         .report();
         if let Place::Own(own) = &mut self.place {
-            match (own.group.take(), own.guardian.take()) {
-                (Some(group), Some(guardian)) if leave => {
-                    std::mem::forget(group);
-                    guardian.leave();
-                }
-                (Some(mut group), guardian) => {
-                    group.remove()?;
-                    drop(guardian);
-                }
-                (None, guardian) => drop(guardian),
+            if let Some(mut group) = own.group.take() {
+                group.remove()?;
             }
+            own.guardian = None;
         }
         // A command killed together with its init was killed by SIGKILL.
         let status = match ended.status.unwrap_or(-9) {

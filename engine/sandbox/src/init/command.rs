@@ -230,7 +230,7 @@ fn execute_first_found(strings: &mut StringBlock, exec: &Exec<'_>, files: &[u8])
             Errno::NOENT | Errno::NOTDIR => {}
             Errno::ACCESS => answer = Errno::ACCESS,
             // A script without `#!` is the shell's.
-            Errno::NOEXEC => return strings.execute_by_shell(file, files),
+            Errno::NOEXEC if exec.flags & flag::SHELL != 0 => return strings.execute_by_shell(file, files),
             other => return other,
         }
         rest = next;

@@ -44,6 +44,8 @@ pub mod flag {
     pub const IN_FILE: u8 = 32;
     /// The first variables are alternatives, one for each working directory: the one entered counts (`PWD`).
     pub const PWD: u8 = 64;
+    /// A script without `#!` is run by `/bin/sh` (`execvp(3)`, as bubblewrap does); else it is not executable.
+    pub const SHELL: u8 = 128;
 }
 
 /// A request, as init sees it.

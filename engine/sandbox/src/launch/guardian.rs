@@ -67,13 +67,6 @@ impl Guardian {
     }
 }
 
-impl Guardian {
-    /// Leaves the groups to the guardian: it removes them when this process has ended, which does not wait for it.
-    pub fn leave(self) {
-        std::mem::forget(self);
-    }
-}
-
 impl Drop for Guardian {
     fn drop(&mut self) {
         let _ = signal::kill(self.pid.as_raw_nonzero().get(), rustix::process::Signal::KILL.as_raw());

@@ -130,8 +130,6 @@ struct State {
     kill_by: Option<Duration>,
     next_cpu: Option<Duration>,
     idle: Option<Idle>,
-    /// A stop of ours was passed on.
-    asked_to_stop: bool,
 }
 
 struct Idle {
@@ -155,7 +153,6 @@ impl Watch<'_> {
             kill_by: None,
             next_cpu: self.limits.cpu.map(|limit| started + self.soonest(limit)),
             idle: self.limits.idle.map(|limit| Idle { since: started, cpu: 0, bytes: 0, next: started + limit / 10 }),
-            asked_to_stop: false,
         };
         loop {
             if state.ended.is_some() && self.drained() {
@@ -231,7 +228,7 @@ impl Watch<'_> {
             self.kill(state);
         }
         if signals.is_some_and(|index| happened[index]) {
-            self.pass_signals(state);
+            self.pass_signals();
         }
         if replies.is_some_and(|index| happened[index]) {
             self.take_reply(state)?;
@@ -257,13 +254,7 @@ impl Watch<'_> {
             Some(Reply::NotStarted { stage, errno, .. }) => {
                 return Err(Failure::new(Stage::from_number(stage), Errno::from_raw_os_error(errno)).into());
             }
-            Some(Reply::Stopped { .. }) if std::mem::take(&mut state.asked_to_stop) => {
-                // Whoever asked us to stop must see us stop, as if we were the command. A command that stops itself stops nobody else: its clocks run on.
-                if let Some(relay) = &self.relay {
-                    relay.leave_raw();
-                }
-                signal::stop_self();
-            }
+            // A command that stops itself stops nobody else: its clocks run on.
             Some(Reply::Started { .. }) => {
                 if let (Some(master), Some(relay)) = (descriptors.into_iter().flatten().next(), &mut self.relay) {
                     relay.connect(master);
@@ -366,7 +357,7 @@ impl Watch<'_> {
         let _ = rustix::net::send(self.requests, &message::signal(self.id, signal, target), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
-    fn pass_signals(&mut self, state: &mut State) {
+    fn pass_signals(&mut self) {
         let Some(signals) = &self.signals else { return };
         while let Ok(Some(received)) = signal::read(signals) {
             if received.signal == Signal::WINCH.as_raw() {
@@ -375,9 +366,13 @@ impl Watch<'_> {
                 }
             } else if received.signal == Signal::TSTP.as_raw() {
                 // A process group without a shell above it ignores the terminal's stop; STOP it cannot ignore.
-                state.asked_to_stop = true;
                 self.send_signal(Signal::TSTP.as_raw(), Target::Group);
                 self.send_signal(Signal::STOP.as_raw(), Target::Group);
+                // We stop as asked, whether or not init can say that the command has: one that waits for a vforked child cannot stop before that child goes on.
+                if let Some(relay) = &self.relay {
+                    relay.leave_raw();
+                }
+                signal::stop_self();
             } else {
                 if received.signal == Signal::CONT.as_raw()
                     && let Some(relay) = &self.relay
