@@ -138,6 +138,8 @@ pub fn failure_of(plan: &Plan, stage: u8, op: u32, errno: i32) -> Failure {
         Stage::LockOpen | Stage::LockTake => op.and_then(|index| plan.lock_files.get(index)).map(|path| path.display().to_string()),
         _ => op.filter(|index| *index < plan.ops.len()).map(|index| compile::subject(&plan.ops[index], stage)),
     };
+    // Only operations are told by their index.
+    let op = op.filter(|index| *index < plan.ops.len() && !matches!(stage, Stage::LockOpen | Stage::LockTake));
     Failure { stage, errno: Errno::from_raw_os_error(errno), op, subject }
 }
 

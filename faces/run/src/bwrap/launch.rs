@@ -90,6 +90,10 @@ fn start(line: &CommandLine, launch: &Launch) -> Result<u8, String> {
     let told = Started { child_pid: started.pid(), namespaces: namespaces(&launch.plan.namespaces, started.pid()) };
     if let Some(fd) = line.info_fd {
         write(&mut writer(fd)?, &told.info())?;
+        // Its reader waits for the end.
+        if line.json_status_fd != Some(fd) {
+            drop(enclos_sys::fd::adopt(fd));
+        }
     }
     if let Some(status) = &mut status {
         write(status, &told.status())?;
@@ -104,7 +108,8 @@ fn start(line: &CommandLine, launch: &Launch) -> Result<u8, String> {
     let ended = started.wait().map_err(failed)?;
     let code = u8::try_from(if ended.status < 0 { 128 - ended.status } else { ended.status }).unwrap_or(u8::MAX);
     if let Some(status) = &mut status {
-        write(status, &exit_code(code))?;
+        // A reader that has gone has heard enough: the command has ended all the same.
+        let _ = write(status, &exit_code(code));
     }
     Ok(code)
 }

@@ -141,6 +141,7 @@ fn namespaces(line: &CommandLine, caller: &Caller) -> Result<Namespaces, String>
 fn check(line: &CommandLine, namespaces: &Namespaces) -> Result<(), String> {
     let refuse = |wrong: bool, text: &str| if wrong { Err(text.to_owned()) } else { Ok(()) };
     let has_ids = namespaces.user || line.userns.is_some();
+    refuse(line.pidns.is_some() && namespaces.pid, "--pidns together with --unshare-pid is not supported by this bwrap")?;
     refuse(line.uid.is_some() && !has_ids, "Specifying --uid requires --unshare-user or --userns")?;
     refuse(line.gid.is_some() && !has_ids, "Specifying --gid requires --unshare-user or --userns")?;
     refuse(line.hostname.is_some() && !namespaces.uts, "Specifying --hostname requires --unshare-uts")?;
