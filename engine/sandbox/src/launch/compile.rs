@@ -181,7 +181,8 @@ impl<'a> Compiler<'a> {
         if !matches!(upper, Upper::None) {
             self.need_scratch();
         }
-        if self.plan.namespaces.user && self.open_here {
+        // By path where a front asks for paths; else as trees, so that the mount table inside shows no path of the host.
+        if self.plan.namespaces.user && (self.open_here || lower.iter().any(|source| matches!(source, Source::Exact(_)))) {
             return self.overlay_of_trees(lower, upper, dst, index);
         }
         let path = |source: &Source| match source {
