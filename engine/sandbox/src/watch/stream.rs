@@ -70,8 +70,8 @@ impl Stream {
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         match (&self.sink, &self.source) {
             (Sink::Descriptor(sink), _) if !self.pending.is_empty() => Some((sink.as_fd(), PollFlags::OUT)),
-            (_, Some(source)) => Some((source.as_fd(), PollFlags::IN)),
-            (_, None) => None,
+            (_, Some(source)) if !self.full => Some((source.as_fd(), PollFlags::IN)),
+            (_, _) => None,
         }
     }
 
@@ -104,7 +104,7 @@ impl Stream {
             Sink::Descriptor(_) => self.pending.extend_from_slice(&chunk[..kept]),
         }
         if over {
-            // Still read, and thrown away, until it ends: the command is to die of its limit, not of a closed pipe.
+            // Neither read on nor closed: the command waits at a full pipe for its end, and dies of its limit, not of a closed pipe or not at all.
             self.full = true;
             return Some(self.number);
         }
@@ -129,6 +129,9 @@ impl Stream {
     /// The command has ended. With the sandbox gone too the pipe ends by itself; else its background processes may hold it open for ever: what is in it now is read,
     /// and no more.
     pub fn command_ended(&mut self, sandbox_ends: bool) {
+        if self.full {
+            self.source = None;
+        }
         if sandbox_ends {
             return;
         }
@@ -160,10 +163,9 @@ mod tests {
         assert_eq!(stream.serve(), None);
         rustix::io::write(&writer, b"defgh").unwrap();
         assert_eq!(stream.serve(), Some(1));
+        assert!(stream.interest().is_none() && !stream.is_done());
         rustix::io::write(&writer, b"more").unwrap();
-        assert_eq!(stream.serve(), None);
-        drop(writer);
-        assert_eq!(stream.serve(), None);
+        stream.command_ended(true);
         assert!(stream.is_done());
         assert_eq!((stream.bytes(), stream.into_buffer()), (5, b"abcde".to_vec()));
     }
