@@ -36,7 +36,7 @@ const LIFE: u64 = 1500;
 const TEST_LIMIT: u64 = 180;
 /// Where a disk of its own is mounted inside. Programs and homes lie on it: on 9p each page fault would be a message to the host, and neither 9p
 /// nor this kernel's tmpfs can map ids, as the file systems that people have can.
-const INSIDE: &str = "/tmp/enclos-test-vm";
+const INSIDE: &str = "/mnt";
 /// Bytes of that disk; the file behind it grows with what is written.
 const DISK: u64 = 4 << 30;
 /// The first virtio disk.
@@ -260,33 +260,41 @@ pub fn inside(folder: &Path) -> Result<()> {
             bail!("this kernel's cgroup v2 tree has no controller {needed}, only {}", controllers.trim());
         }
     }
-    let plan: Plan = serde_json::from_slice(&std::fs::read(folder.join("plan.json"))?)?;
-    let disk = Path::new(INSIDE);
-    std::fs::create_dir_all(disk)?;
-    quiet(Command::new("modprobe").args(["--all", "virtio_blk", "ext4", "overlay"]))?;
-    quiet(Command::new("mount").args(["-t", "ext4", DEVICE, INSIDE]))?;
-    let programs = disk.join("bin");
-    std::fs::create_dir_all(&programs)?;
-    for program in &plan.programs {
-        std::fs::copy(program, programs.join(program.file_name().context("a program without a name")?))?;
-    }
+    // Stays reachable when the host's /tmp, in which it may lie, is covered.
+    std::env::set_current_dir(folder)?;
+    let plan: Plan = serde_json::from_slice(&std::fs::read("plan.json")?)?;
+    let suites = furnish(plan)?;
     let mut answer = Answer {
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         controllers: controllers.trim().to_owned(),
         tallies: Vec::new(),
     };
-    for suite in plan.suites {
-        let name = suite.name.clone();
+    for suite in suites {
         let started = Instant::now();
-        let tally = moved_in(suite, disk).and_then(|suite| suite::run(&suite)).unwrap_or_else(|error| {
-            println!("    FAIL {name}: {error:#}");
+        let tally = suite::run(&suite).unwrap_or_else(|error| {
+            println!("    FAIL {}: {error:#}", suite.name);
             Tally::one(false)
         });
-        println!("{name}: {tally} in {} s", started.elapsed().as_secs());
-        answer.tallies.push((name, tally));
+        println!("{}: {tally} in {} s", suite.name, started.elapsed().as_secs());
+        answer.tallies.push((suite.name, tally));
     }
-    std::fs::write(folder.join("answer.json"), serde_json::to_vec(&answer)?)?;
+    std::fs::write("answer.json", serde_json::to_vec(&answer)?)?;
     Ok(())
+}
+
+/// Mounts the disk, moves everything onto it, and covers the host's /tmp: what happens there meanwhile is not the machine's.
+fn furnish(plan: Plan) -> Result<Vec<Suite>> {
+    quiet(Command::new("modprobe").args(["--all", "virtio_blk", "ext4", "overlay"]))?;
+    quiet(Command::new("mount").args(["-t", "ext4", DEVICE, INSIDE]))?;
+    let disk = Path::new(INSIDE);
+    let programs = disk.join("bin");
+    std::fs::create_dir_all(&programs)?;
+    for program in &plan.programs {
+        std::fs::copy(program, programs.join(program.file_name().context("a program without a name")?))?;
+    }
+    let suites = plan.suites.into_iter().map(|suite| moved_in(suite, disk)).collect::<Result<Vec<_>>>()?;
+    quiet(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp"]))?;
+    Ok(suites)
 }
 
 /// The suite with its program and home on the machine's own disk.
