@@ -74,6 +74,15 @@ pub fn set_not_dumpable() -> Result<(), Errno> {
     unsafe { syscall(__NR_prctl, [libc::PR_SET_DUMPABLE as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// `prctl(PR_SET_DUMPABLE, 1)`: as every program starts. Child-safe.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn set_dumpable() -> Result<(), Errno> {
+    // SAFETY: sets a flag of this process; no pointer among the arguments.
+    unsafe { syscall(__NR_prctl, [libc::PR_SET_DUMPABLE as usize, 1, 0, 0, 0, 0]) }.map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

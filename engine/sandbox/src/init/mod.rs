@@ -124,6 +124,12 @@ pub fn serve(context: &Context, root: Root) -> ! {
         Ok(signals) => signals,
         Err(errno) => fail(program, (Stage::Process, None, errno)),
     };
+    // It runs before this process has its filters; until then nothing may trace this process.
+    if guards_itself(program)
+        && let Err(errno) = enclos_sys::child::set_not_dumpable()
+    {
+        fail(program, (Stage::Process, None, errno));
+    }
     // The first command inherits its streams from here, so it starts before everything else is closed.
     let mut early = Init { context, control: borrowed(&program.control), signals: borrowed(&signals), scratch: None, control_open: true };
     let spawned = command::start_first(context);
@@ -157,6 +163,11 @@ pub fn serve(context: &Context, root: Root) -> ! {
         exit(1);
     }
     init.run()
+}
+
+/// Whether init shares filters of the caller's that it gets only after the first command runs.
+fn guards_itself(program: &crate::child::program::Program) -> bool {
+    !program.hide_init && !program.start.filters.is_empty()
 }
 
 /// A borrow that ends with the process. (Children never close by dropping: `exit` ends them.)
@@ -220,6 +231,9 @@ impl Init<'_> {
         if !program.hide_init {
             for filter in &program.start.filters {
                 enclos_sys::seccomp::install(filter).map_err(|errno| (Stage::Seccomp, None, errno))?;
+            }
+            if guards_itself(program) {
+                enclos_sys::child::set_dumpable().map_err(|errno| (Stage::Process, None, errno))?;
             }
         }
         Ok(())
