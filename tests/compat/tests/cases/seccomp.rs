@@ -12,8 +12,11 @@ pub const CASES: &[Case] = &[
     Case::new("seccomp_binds_children_too", "$B $RO --unshare-pid --seccomp 3 sh -c 'mkdir /x' 3<filter.2")
         .status(1)
         .err(&["mkdir: cannot create directory '/x': Permission denied"]),
-    Case::new("seccomp_binds_init_too", "$B $RO --unshare-pid --proc /proc --seccomp 3 sh -c 'sleep 0.3; grep Seccomp: /proc/1/status' 3<filter.1")
-        .out("Seccomp:\t2\n"),
+    Case::new(
+        "seccomp_binds_init_too",
+        "$B $RO --unshare-pid --proc /proc --seccomp 3 sh -c 'sleep 0.3; grep Seccomp: /proc/1/status' 3<filter.1",
+    )
+    .out("Seccomp:\t2\n"),
     Case::new("add_seccomp_fd", "$B $RO --add-seccomp-fd 3 mkdir /x 3<filter.1")
         .status(1)
         .err(&["mkdir: cannot create directory '/x': Operation not permitted"]),
