@@ -324,8 +324,10 @@ impl Init<'_> {
         let (mut cpu_us, mut max_resident) = (changed.cpu_us, changed.max_resident);
         if finish {
             // What the command left behind dies with it, and its CPU time counts.
-            let _ = signal::kill(-1, SIGKILL);
-            while let Ok(Some(_)) = wait::wait_any(Wait::Ended) {}
+            if is_first() {
+                let _ = signal::kill(-1, SIGKILL);
+                while let Ok(Some(_)) = wait::wait_any(Wait::Ended) {}
+            }
             let (cpu, resident) = wait::usage_of_tree();
             (cpu_us, max_resident) = (cpu_us.max(cpu), max_resident.max(resident));
         }
@@ -378,7 +380,8 @@ impl Init<'_> {
     fn send_signal(&self, id: u32, signal: i32, target: Target) {
         let pid = self.with_room(|room| room.commands.iter().find(|job| job.pid != 0 && job.id == id).map(|job| job.pid));
         let _ = match (target, pid) {
-            (Target::All, _) => signal::kill(-1, signal),
+            (Target::All, _) if is_first() => signal::kill(-1, signal),
+            (Target::All, Some(pid)) => signal::kill(pid, signal),
             (Target::Process, Some(pid)) => signal::kill(pid, signal),
             (Target::Group, Some(pid)) => signal::kill(-pid, signal).or_else(|_| signal::kill(pid, signal)),
             (_, None) => Ok(()),
@@ -407,6 +410,11 @@ impl Init<'_> {
             Err((stage, errno)) => self.reply(Reply::NotStarted { id, stage: stage as u8, errno: errno.raw_os_error() }, None),
         }
     }
+}
+
+/// Whether this is process 1 of a pid namespace, so that "every process" means those of the sandbox. Elsewhere it would mean the host's.
+fn is_first() -> bool {
+    rustix::process::getpid().as_raw_nonzero().get() == 1
 }
 
 /// Streams of a request in order: a descriptor came along for each that is not on the terminal.

@@ -20,6 +20,11 @@ pub const CASES: &[Case] = &[
     Case::new("die_with_parent_when_its_parent_dies", "sh -c '$B $RO --unshare-pid --die-with-parent --bind out /o sh -c \"sleep 0.6; echo late > /o/late\"; true' & sleep 0.2; kill -KILL $!; wait 2>/dev/null; sleep 0.8; ls out")
         .err(&[]),
     Case::new("die_with_parent_and_a_living_parent", "$B $RO --die-with-parent sh -c 'sleep 0.2; echo fine'").out("fine\n"),
+    // A helper that ends the sandbox must know what is the sandbox: without a pid namespace "every process" are the host's. In one of its own, should it not know.
+    Case::new("the_end_without_a_pid_namespace_is_nobody_elses", "unshare -Ur --pid --fork --mount-proc --kill-child sh -c 'sleep 9 & $B --ro-bind / / --die-with-parent --sync-fd 0 true </dev/null; echo $?; kill -0 $! && echo alive'")
+        .out("0\nalive\n"),
+    Case::new("the_end_with_a_lock_without_a_pid_namespace_is_nobody_elses", "unshare -Ur --pid --fork --mount-proc --kill-child sh -c 'sleep 9 & $B --bind / / --die-with-parent --lock-file $W/file true; echo $?; kill -0 $! && echo alive'")
+        .out("0\nalive\n"),
     Case::new("a_killed_bwrap_is_a_killed_bwrap", "$B $RO --die-with-parent sleep 9 & sleep 0.2; kill -TERM $!; wait $! 2>/dev/null; echo $?").out("143\n"),
     Case::new("new_session", "$B --bind / / --new-session sh -c 'set -- $(ps -o pid=,sid= -p $$); [ $1 = $2 ] && echo leader'").out("leader\n"),
     Case::new("new_session_with_init", "$B --bind / / --unshare-pid --proc /proc --new-session ps -o sid= -p 2 | grep -c '^ *[12]$'").out("1\n"),
