@@ -1,0 +1,23 @@
+//! The server kit: what every face that is reached over a network shares.
+//!
+//! - [`settings`]: one record for each key of the configuration; parser, flags, checks and the page of the guide are made from the records.
+//! - [`listen`]: addresses, and which of them need keys.
+//! - [`connections`]: takes connections, bounds them, ends gracefully.
+//! - [`body`]: bounds on how large and how slow a request may be.
+//! - [`keys`]: who calls, and how much of everything that is worth.
+//! - [`health`], [`metrics`], [`log`]: what an operator sees.
+//! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
+//! - [`stop`]: the end, first asked for, then insisted on.
+//!
+//! Only `serve/*` and `server` name the asynchronous runtime; a face takes it from here ([`axum`], [`tokio`]). Nothing here runs a program.
+
+#![forbid(unsafe_code)]
+
+pub mod settings;
+
+pub use axum;
+pub use bytes;
+pub use http_body_util;
+pub use prometheus_client;
+pub use tokio;
+pub use tracing;

@@ -1,0 +1,25 @@
+//! `enclos-server launch`: the launcher process (`enclos_sandbox::Launcher`), which talks to us over the socket that is its standard input.
+//!
+//! The same as `enclos launch`, so that a server needs no second program beside it.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// Serves until the server closes the socket.
+pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    if let Some(word) = args.next() {
+        return crate::fail(
+            "launch",
+            &format!("{word:?} is too much: a server starts enclos-server launch, with a socket as standard input"),
+        );
+    }
+    let socket = match std::io::stdin().as_fd().try_clone_to_owned() {
+        Ok(socket) => socket,
+        Err(error) => return crate::fail("launch", &format!("standard input: {error}")),
+    };
+    match enclos_sandbox::launcher::serve(&socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => crate::fail("launch", &error.to_string()),
+    }
+}
