@@ -1,0 +1,7 @@
+//! The judge: compiles and runs anyone's program, exactly and fast.
+//!
+//! [`api`] is the seam: what a transport asks for and what it gets. It is blocking and knows no runtime and no protocol.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
