@@ -88,16 +88,30 @@ impl HostState {
             }
         }
         BTreeMap::from([
-            ("processes", pids.iter().filter(|pid| Path::new("/proc").join(pid).join("exe").read_link().is_ok()).count()),
+            ("processes", pids.iter().filter(|pid| is_of_enclos(pid)).count()),
             ("namespaces", namespaces.len()),
             ("cgroups", cgroups().len()),
             ("mounts", std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().count()),
             ("keys", keys().len()),
             ("ipc", system_v().len()),
             ("descriptors", list(Path::new("/proc/self/fd")).len()),
-            ("files", ["/tmp", "/run", "/dev/shm", "/var/tmp"].iter().map(|dir| list(Path::new(dir)).len()).sum()),
+            ("files", ["/tmp", "/run", "/dev/shm", "/var/tmp"].iter().map(|dir| files_of_enclos(Path::new(dir))).sum()),
         ])
     }
+}
+
+/// Whether a process is the program itself, or lives in a pid namespace that is not ours: the machine's other processes come and go.
+fn is_of_enclos(pid: &str) -> bool {
+    let link = |name: &str| Path::new("/proc").join(pid).join(name).read_link();
+    let Ok(program) = link("exe") else { return false };
+    let own = Path::new("/proc/self/ns/pid").read_link();
+    program.file_name().is_some_and(|name| name == "enclos") || link("ns/pid").is_ok_and(|theirs| own.is_ok_and(|own| own != theirs))
+}
+
+/// Entries of a directory that could be ours by their name: the machine's other programs leave files as well.
+fn files_of_enclos(dir: &Path) -> usize {
+    let is_ours = |name: &str| name.contains("enclos") || name.starts_with(".tmp");
+    list(dir).iter().filter(|path| path.file_name().is_some_and(|name| is_ours(&name.to_string_lossy()))).count()
 }
 
 /// Ids of the processes whose environment or command line holds `mark`.

@@ -78,7 +78,7 @@ both! {
     }
 
     fn job_control(world) {
-        let steps = "expect $ \nsend sleep 30\\n\nexpect sleep 30\nwait 0.4\nsend \\x1a\nexpect topped\nsend jobs\\n\nexpect topped\nsend kill -9 %1\\n\nwait 0.4\nsend jobs\\n\nexpect Killed\nsend exit 7\\n\nend";
+        let steps = "expect $ \nsend sleep 30\\n\nexpect sleep 30\nwait 0.4\nsend \\x1a\nexpect topped\nsend jobs\\n\nexpect topped\nsend fg\\n\nexpect sleep 30\nwait 0.4\nsend \\x03\nexpect $ \nsend echo was $?\\n\nexpect was 130\nsend exit 7\\n\nend";
         if let Some(text) = in_terminal("job_control", world, &["--tty", "--env", "PS1=$ "], &["/bin/bash", "--norc", "-i"], steps) {
             assert!(text.contains("[exit 7]") && !text.contains("no job control"), "{text}");
         }
