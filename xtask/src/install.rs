@@ -26,7 +26,7 @@ enum Proof {
 use Proof::{File, Python};
 
 /// Everything but the virtual machine. The machine this is meant for is a Debian or Ubuntu with nothing but a Rust toolchain.
-pub const TESTS: [Need; 15] = [
+pub const TESTS: [Need; 17] = [
     Need { package: "gcc", proof: File("/usr/bin/gcc"), why: "compiles test payloads; must itself run inside a sandbox" },
     Need { package: "libc6-dev", proof: File("/usr/include/stdio.h"), why: "headers and static libraries for those payloads" },
     Need { package: "git", proof: File("/usr/bin/git"), why: "must work inside a sandbox" },
@@ -41,6 +41,8 @@ pub const TESTS: [Need; 15] = [
     Need { package: "golang-go", proof: File("/usr/bin/go"), why: "Go's runtime and compiler must run under the default filter" },
     Need { package: "nodejs", proof: File("/usr/bin/node"), why: "V8 must run under the default filter" },
     Need { package: "sqlite3", proof: File("/usr/bin/sqlite3"), why: "file locks inside a sandbox" },
+    Need { package: "python3-venv", proof: Python("ensurepip"), why: "BuildStream and asv-bwrap, which call bwrap, come from PyPI" },
+    Need { package: "busybox-static", proof: File("/usr/bin/busybox"), why: "the root in which BuildStream builds" },
     Need { package: "procps", proof: File("/usr/bin/ps"), why: "ps reads /proc inside a sandbox" },
 ];
 
@@ -95,6 +97,34 @@ pub fn apt(arguments: &[&str]) -> Result<()> {
     if !output.status.success() {
         let text = [output.stdout, output.stderr].concat();
         bail!("apt-get {}: {}", arguments.join(" "), String::from_utf8_lossy(&text).trim());
+    }
+    Ok(())
+}
+
+/// Makes a virtual environment of the system's Python that holds these packages of PyPI (as pip takes them), unless it is there already.
+///
+/// # Errors
+/// When Python or pip fails.
+pub fn from_pypi(venv: &Path, packages: &[&str], why: &str) -> Result<()> {
+    // Written last: an installation that was stopped leaves nothing that looks finished.
+    let done = venv.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|text| text.lines().eq(packages.iter().copied())) {
+        return Ok(());
+    }
+    println!("  installing {} from PyPI: {why}", packages.join(", "));
+    quiet(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+    quiet(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
+    std::fs::write(&done, packages.join("\n")).with_context(|| format!("writing {}", done.display()))
+}
+
+/// Runs a command whose output is shown only when it fails.
+///
+/// # Errors
+/// When it cannot be run or fails.
+pub fn quiet(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("running {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim());
     }
     Ok(())
 }

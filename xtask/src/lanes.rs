@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and test there is, lane by lane, and one line of counts at the end.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -15,6 +15,9 @@ use crate::{checks, install, suite, vm};
 
 /// Packages whose tests need `enclos` itself and are lanes of their own.
 const SUITES: [&str; 3] = ["enclos-tests-e2e", "enclos-tests-escape", "enclos-tests-compat"];
+
+/// Programs of PyPI that call `bwrap`.
+const PROGRAMS: [&str; 2] = ["BuildStream==2.8.1", "asv-bwrap==0.1"];
 
 /// Name of the tests that read the sources they were compiled from.
 const NEEDS_SOURCES: &str = "every_file_is_a_module";
@@ -34,7 +37,7 @@ const LANES: [Lane; 11] = [
     Lane { name: "doc", what: "the examples in the documentation", run: |_| doc() },
     Lane { name: "e2e", what: "the program, as root", run: |run| run.suite("e2e", None) },
     Lane { name: "escape", what: "attempts to break out, as root", run: |run| run.suite("escape", None) },
-    Lane { name: "compat", what: "bubblewrap's command line against bubblewrap", run: |run| run.suite("compat", None) },
+    Lane { name: "compat", what: "bubblewrap's command line against bubblewrap", run: Run::compat },
     Lane { name: "e2e-user", what: "the program, as a user without rights", run: |run| run.suite("e2e", Some(NOBODY)) },
     Lane { name: "escape-user", what: "attempts to break out, as a user without rights", run: |run| run.suite("escape", Some(NOBODY)) },
     Lane {
@@ -189,8 +192,22 @@ impl Run {
         stage.as_ref().context("the stage was just made")
     }
 
+    /// Runs `tests/compat`, which calls programs of PyPI too.
+    fn compat(&mut self) -> Result<Tally> {
+        let venv = cache(&self.workspace, "compat")?.join("venv");
+        install::from_pypi(&venv, &PROGRAMS, "real programs that call bwrap")?;
+        // Where any user can read it.
+        let programs = Run::stage(&mut self.stage)?.copy("programs", &venv)?;
+        self.suite_with("compat", None, Some(("ENCLOS_PROGRAMS", &programs)))
+    }
+
     /// Runs `tests/<name>` as ourselves or as another user.
     fn suite(&mut self, name: &str, user: Option<u32>) -> Result<Tally> {
+        self.suite_with(name, user, None)
+    }
+
+    /// The same with one more variable.
+    fn suite_with(&mut self, name: &str, user: Option<u32>, variable: Option<(&str, &Path)>) -> Result<Tally> {
         if user.is_some() && !rustix::process::geteuid().is_root() {
             println!("    SKIP {name}: only root can run it as another user; the lane {name} has run it without rights");
             return Ok(Tally { skipped: 1, ..Tally::default() });
@@ -199,6 +216,7 @@ impl Run {
         let mut total = Tally::default();
         for program in tests_of(&format!("enclos-tests-{name}"))? {
             let mut suite = stage.suite(name, &program, user)?;
+            suite.env.extend(variable.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())));
             // The user without rights may not be able to read the checkout.
             suite.without.extend(user.map(|_| NEEDS_SOURCES.to_owned()));
             total += suite::run(&suite)?;

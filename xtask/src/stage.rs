@@ -4,11 +4,13 @@
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::cargo::{Program, build};
+use crate::install::quiet;
 use crate::suite::Suite;
 
 /// The user without rights; a number nobody has an account for, so that nothing on the host is theirs.
@@ -117,6 +119,19 @@ impl Stage {
         std::fs::copy(&program.path, &path).with_context(|| format!("copying {}", program.path.display()))?;
         open_to_all(&path)?;
         Ok(Program { path, ..program.clone() })
+    }
+
+    /// Copies a folder's content into `folder` of the stage, unless it is there already.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn copy(&self, folder: &str, from: &Path) -> Result<PathBuf> {
+        let path = self.dir.path().join(folder);
+        if !path.exists() {
+            quiet(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(&path))?;
+            open_to_all(&path)?;
+        }
+        Ok(path)
     }
 
     /// A folder of the stage, made if missing.

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::{Program, tests_of};
-use crate::install;
+use crate::install::{self, quiet};
 use crate::lanes::cache;
 use crate::stage::{NOBODY, Stage};
 use crate::suite::{self, Suite};
@@ -140,14 +140,8 @@ impl Part {
 /// Path of `vng` in a virtual environment of its own.
 fn virtme(workspace: &Workspace) -> Result<PathBuf> {
     let venv = cache(workspace, "vm")?.join("venv");
-    let (vng, done) = (venv.join("bin/vng"), venv.join(VIRTME_NG));
-    if !done.exists() {
-        println!("  installing {VIRTME_NG} from PyPI: boots the virtual machine");
-        quiet(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        quiet(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", VIRTME_NG]))?;
-        File::create(&done)?;
-    }
-    Ok(vng)
+    install::from_pypi(&venv, &[VIRTME_NG], "boots the virtual machine")?;
+    Ok(venv.join("bin/vng"))
 }
 
 /// Path of the kernel, with its modules beside it in the same tree.
@@ -195,15 +189,6 @@ fn dependency(text: &str) -> Option<String> {
 fn image(folder: &Path) -> Option<PathBuf> {
     let mut entries = std::fs::read_dir(folder.join("boot")).ok()?.flatten();
     entries.find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-")).map(|entry| entry.path())
-}
-
-/// Runs a command whose output matters only when it fails.
-fn quiet(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("running {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim());
-    }
-    Ok(())
 }
 
 /// Boots, runs the plan, and reads the answer.

@@ -19,6 +19,8 @@ pub struct Case {
     pub incumbent: Incumbent,
     /// A program the script needs beside those every Debian has.
     pub needs: Option<&'static str>,
+    /// It calls programs of PyPI: `$PROGRAMS/bin/python3 -m NAME`.
+    pub with_programs: bool,
 }
 
 /// As whom a case runs.
@@ -47,7 +49,7 @@ impl Case {
     /// A case that prints nothing and succeeds, for both users.
     #[must_use]
     pub const fn new(name: &'static str, script: &'static str) -> Case {
-        Case { name, script, users: Users::Both, out: "", err: &[], status: 0, incumbent: Incumbent::Agrees, needs: None }
+        Case { name, script, users: Users::Both, out: "", err: &[], status: 0, incumbent: Incumbent::Agrees, needs: None, with_programs: false }
     }
     /// What it prints.
     #[must_use]
@@ -88,6 +90,11 @@ impl Case {
     #[must_use]
     pub const fn differs(self, reason: &'static str) -> Case {
         Case { incumbent: Incumbent::Differs(reason), ..self }
+    }
+    /// Needs the programs of PyPI.
+    #[must_use]
+    pub const fn with_programs(self) -> Case {
+        Case { with_programs: true, ..self }
     }
     /// Needs this program.
     #[must_use]

@@ -12,6 +12,7 @@
 //! | `ENCLOS_BIN` | our program; without it the one built beside the tests |
 //! | `ENCLOS_BWRAP` | the incumbent; without it `/usr/bin/bwrap` |
 //! | `ENCLOS_BWRAP_NEW` | a bubblewrap of 0.11 as a second incumbent: it must meet what the first one is too old for |
+//! | `ENCLOS_PROGRAMS` | a Python environment with BuildStream and asv-bwrap, which call `bwrap` |
 //! | `ENCLOS_COMPAT=incumbent` | leave our program out: checks the table itself |
 
 #![forbid(unsafe_code)]

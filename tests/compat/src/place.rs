@@ -3,6 +3,7 @@
 //! | name | what |
 //! |---|---|
 //! | `$B` | the program, as `$W/bin/bwrap` |
+//! | `$PROGRAMS` | a Python environment with programs that call `bwrap`, if there is one |
 //! | `$W` | the case's directory, owned by the user, current directory of the script |
 //! | `$RO` | arguments that show the host's programs read-only and nothing else |
 //! | `norm FILE` | prints a file with process ids and namespace numbers made equal |
@@ -20,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 
 use enclos_testkit::Who;
 
-use crate::programs::Program;
+use crate::programs::{self, Program};
 
 /// Said before every script.
 const PRELUDE: &str = r#"
@@ -118,13 +119,14 @@ impl Place {
         }
         words.extend(["/bin/sh", "-c"].map(OsString::from));
         words.push(format!("{PRELUDE}{script}").into());
-        let environment = vec![
+        let mut environment = vec![
             ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             ("HOME", "/".into()),
             ("LC_ALL", "C".into()),
             ("W", self.dir.clone().into()),
             ("B", self.dir.join("bin/bwrap").into()),
         ];
+        environment.extend(programs::of_pypi().map(|programs| ("PROGRAMS", programs.into())));
         (words, environment)
     }
 

@@ -36,6 +36,12 @@ fn named(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
+/// A virtual environment with the programs of PyPI that call `bwrap`, if there is one.
+#[must_use]
+pub fn of_pypi() -> Option<PathBuf> {
+    named("ENCLOS_PROGRAMS")
+}
+
 /// Debian's bubblewrap, if it is installed.
 #[must_use]
 pub fn incumbent() -> Option<Program> {

@@ -15,6 +15,7 @@ mod mounts;
 mod namespaces;
 mod order;
 mod overlay;
+mod programs;
 mod seccomp;
 
 pub const TOPICS: &[Topic] = &[
@@ -31,5 +32,6 @@ pub const TOPICS: &[Topic] = &[
     ("namespaces", namespaces::CASES),
     ("order", order::CASES),
     ("overlay", overlay::CASES),
+    ("programs", programs::CASES),
     ("seccomp", seccomp::CASES),
 ];
