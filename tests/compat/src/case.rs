@@ -49,7 +49,17 @@ impl Case {
     /// A case that prints nothing and succeeds, for both users.
     #[must_use]
     pub const fn new(name: &'static str, script: &'static str) -> Case {
-        Case { name, script, users: Users::Both, out: "", err: &[], status: 0, incumbent: Incumbent::Agrees, needs: None, with_programs: false }
+        Case {
+            name,
+            script,
+            users: Users::Both,
+            out: "",
+            err: &[],
+            status: 0,
+            incumbent: Incumbent::Agrees,
+            needs: None,
+            with_programs: false,
+        }
     }
     /// What it prints.
     #[must_use]
