@@ -13,7 +13,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod body;
+pub mod connections;
+pub mod health;
+pub mod keys;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+mod patient;
 pub mod settings;
+pub mod stop;
 
 pub use axum;
 pub use bytes;

@@ -86,7 +86,7 @@ impl<'a> Checker<'a> {
         let mut values = Values::new();
         for (key, text) in pairs {
             let Some(record) = self.record(key) else { continue };
-            match record.kind.from_flag(text) {
+            match record.kind.flag_value(text) {
                 Some(value) => self.take(record, key, &value, &mut values),
                 None => self.wrong(key, format!("{text:?}"), record.kind),
             }

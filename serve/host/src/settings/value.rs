@@ -87,7 +87,7 @@ impl Kind {
     }
 
     /// The TOML value that the text of a flag stands for: a text needs no quotes there, a list is split at commas.
-    pub(super) fn from_flag(self, text: &str) -> Option<toml::Value> {
+    pub(super) fn flag_value(self, text: &str) -> Option<toml::Value> {
         match self {
             Kind::Text | Kind::Path | Kind::Word(_) | Kind::Size | Kind::Span => Some(toml::Value::String(text.to_owned())),
             Kind::Texts => {

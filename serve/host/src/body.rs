@@ -1,0 +1,172 @@
+//! How large and how slow the body of a request may be, and how much all bodies together may hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// 413.
+    #[error("the body is larger than {limit} bytes, and that is the limit")]
+    TooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// 408.
+    #[error("the body did not come within {} s", .patience.as_secs_f64())]
+    TooSlow {
+        /// The time there was.
+        patience: Duration,
+    },
+    /// 503: other bodies hold the memory there is.
+    #[error("the server holds as much request data as it may; try again")]
+    NoRoom,
+    /// The peer broke the protocol, or went away.
+    #[error("the body broke off")]
+    Broken,
+}
+
+/// Reads bodies. Clones share one budget.
+#[derive(Clone, Debug)]
+pub struct Bodies {
+    budget: Arc<Budget>,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct Budget {
+    left: AtomicUsize,
+}
+
+/// A body that was read, and its share of the budget, given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Keep it for as long as anything made from the bytes is kept.
+    pub share: Share,
+}
+
+/// A share of the budget.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    size: usize,
+}
+
+impl Share {
+    fn grow(&mut self, by: usize) -> Result<(), BodyError> {
+        let taken = self.budget.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(by));
+        taken.map_err(|_| BodyError::NoRoom)?;
+        self.size += by;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.left.fetch_add(self.size, Ordering::AcqRel);
+    }
+}
+
+impl Bodies {
+    /// Bodies may hold `budget` bytes together, and each must come within `patience`.
+    #[must_use]
+    pub fn new(budget: usize, patience: Duration) -> Self {
+        Bodies { budget: Arc::new(Budget { left: AtomicUsize::new(budget) }), patience }
+    }
+
+    /// Reads a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub async fn read(&self, body: Body, limit: usize) -> Result<Held, BodyError> {
+        match tokio::time::timeout(self.patience, self.collect(body, limit)).await {
+            Ok(held) => held,
+            Err(_) => Err(BodyError::TooSlow { patience: self.patience }),
+        }
+    }
+
+    async fn collect(&self, mut body: Body, limit: usize) -> Result<Held, BodyError> {
+        use axum::body::HttpBody;
+        if body.size_hint().lower() > limit as u64 {
+            discard(&mut body, limit.max(DISCARD)).await;
+            return Err(BodyError::TooLarge { limit });
+        }
+        let mut share = Share { budget: Arc::clone(&self.budget), size: 0 };
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+            if bytes.len() + data.len() > limit {
+                drop((bytes, share));
+                discard(&mut body, limit.max(DISCARD)).await;
+                return Err(BodyError::TooLarge { limit });
+            }
+            share.grow(data.len())?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Held { bytes: bytes.freeze(), share })
+    }
+}
+
+/// How much of a body that is too large is read all the same.
+const DISCARD: usize = 1 << 20;
+
+/// Reads on for a while and forgets it: most clients read an answer only when they have written their request, and a connection that is
+/// closed under them takes the answer with it.
+async fn discard(body: &mut Body, mut most: usize) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(left) = most.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        most = left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies() -> Bodies {
+        Bodies::new(10, Duration::from_millis(50))
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_the_last_byte_that_passes() {
+        let bodies = bodies();
+        assert_eq!(bodies.read(Body::from("12345"), 5).await.unwrap().bytes, "12345");
+        assert_eq!(bodies.read(Body::from("123456"), 5).await.unwrap_err(), BodyError::TooLarge { limit: 5 });
+    }
+
+    #[tokio::test]
+    async fn the_budget_is_shared_and_given_back() {
+        let bodies = bodies();
+        let first = bodies.read(Body::from("123456"), 8).await.unwrap();
+        assert_eq!(bodies.clone().read(Body::from("12345"), 8).await.unwrap_err(), BodyError::NoRoom);
+        let second = bodies.read(Body::from("1234"), 8).await.unwrap();
+        drop((first, second));
+        assert!(bodies.read(Body::from("12345678"), 8).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = Body::new(Never);
+        assert!(matches!(bodies().read(never, 5).await.unwrap_err(), BodyError::TooSlow { .. }));
+    }
+
+    struct Never;
+
+    impl axum::body::HttpBody for Never {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+}
