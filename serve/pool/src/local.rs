@@ -23,6 +23,8 @@ pub struct Settings {
     pub capacity: usize,
     /// Jobs of one key that may wait.
     pub per_key: usize,
+    /// Bytes of memory that the jobs that wait may hold together; one that is larger alone waits alone.
+    pub bytes: usize,
 }
 
 impl Settings {
@@ -30,7 +32,7 @@ impl Settings {
     #[must_use]
     pub fn of_this_host() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { cores, capacity: 1024, per_key: 512 }
+        Self { cores, capacity: 1024, per_key: 512, bytes: 512 << 20 }
     }
 }
 
@@ -47,6 +49,7 @@ struct Job<W> {
     work: W,
     on_cancel: OnCancel,
     since: Instant,
+    size: usize,
 }
 
 struct Running {
@@ -115,7 +118,7 @@ impl<W: Send + 'static> Local<W> {
 
     fn admit(&self, entry: Entry<W>, bounded: bool) -> Result<Id, Refusal> {
         let mut state = self.shared.lock();
-        if let Some(refusal) = state.refusal(&self.shared.settings, &entry.key, bounded) {
+        if let Some(refusal) = state.refusal(&self.shared.settings, &entry, bounded) {
             state.figures.refused += 1;
             drop(state);
             return Err(refusal);
@@ -123,7 +126,8 @@ impl<W: Send + 'static> Local<W> {
         state.ids += 1;
         state.figures.accepted += 1;
         let id = Id(state.ids);
-        let job = Job { work: entry.work, on_cancel: entry.on_cancel, since: Instant::now() };
+        state.figures.bytes += entry.size;
+        let job = Job { work: entry.work, on_cancel: entry.on_cancel, since: Instant::now(), size: entry.size };
         state.fair.push(&entry.key, Waiting { id, weight: entry.weight, item: job });
         drop(state);
         self.shared.work.notify_one();
@@ -132,13 +136,14 @@ impl<W: Send + 'static> Local<W> {
 }
 
 impl<W> State<W> {
-    fn refusal(&self, settings: &Settings, key: &str, bounded: bool) -> Option<Refusal> {
-        let (waiting, own) = (self.fair.waiting(), self.fair.waiting_of(key));
+    fn refusal(&self, settings: &Settings, entry: &Entry<W>, bounded: bool) -> Option<Refusal> {
+        let (waiting, own) = (self.fair.waiting(), self.fair.waiting_of(&entry.key));
+        let no_memory = waiting > 0 && self.figures.bytes.saturating_add(entry.size) > settings.bytes;
         if self.draining {
             Some(Refusal::Draining { retry_after: AFTER_DRAIN })
         } else if !bounded {
             None
-        } else if waiting >= settings.capacity {
+        } else if waiting >= settings.capacity || no_memory {
             Some(Refusal::Full { waiting, retry_after: self.retry_after(settings, waiting, 1) })
         } else if own >= settings.per_key {
             Some(Refusal::KeyFull { waiting: own, retry_after: self.retry_after(settings, own, self.fair.keys()) })
@@ -161,9 +166,10 @@ impl<W> State<W> {
 
     /// The next job, counted as running.
     fn begin(&mut self, now: Instant) -> Option<(Turn<W>, Lease)> {
-        let Turn { id, key, cores, item: Job { work, on_cancel, since } } = self.fair.next(self.free)?;
+        let Turn { id, key, cores, item: Job { work, on_cancel, since, size } } = self.fair.next(self.free)?;
         let waited = now.saturating_duration_since(since);
         self.free -= cores;
+        self.figures.bytes -= size;
         self.running.insert(id, Running { on_cancel: Some(on_cancel), since: now });
         self.figures.waits.observe(waited);
         Some((Turn { id, key, cores, item: work }, Lease { id, cores, waited }))
@@ -246,6 +252,7 @@ impl<W> Shared<W> {
     fn abandon(&self) -> (u64, u64) {
         let mut state = self.lock();
         let dropped = state.fair.clear();
+        state.figures.bytes = 0;
         let running: Vec<OnCancel> = state.running.values_mut().filter_map(|running| running.on_cancel.take()).collect();
         state.figures.cancelled += (dropped.len() + running.len()) as u64;
         drop(state);
@@ -270,6 +277,7 @@ impl<W: Send + 'static> Queue<W> for Local<W> {
         let mut state = self.shared.lock();
         if let Some(job) = state.fair.remove(id) {
             state.figures.cancelled += 1;
+            state.figures.bytes -= job.size;
             let quiet = state.is_quiet();
             drop(state);
             drop(job);

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub capacity: usize,
     /// Jobs that wait.
     pub waiting: usize,
+    /// Bytes of memory that the jobs hold that wait.
+    pub bytes: usize,
     /// Jobs that run.
     pub running: usize,
     /// Keys that have a job waiting or running.

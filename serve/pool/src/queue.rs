@@ -25,6 +25,8 @@ pub struct Entry<W> {
     pub key: String,
     /// Cores the work can use; it is given between one and this many.
     pub weight: usize,
+    /// Bytes of memory that it holds while it waits.
+    pub size: usize,
     /// What the handler gets. It is dropped, unhandled, when the entry is cancelled while it waits.
     pub work: W,
     /// How to stop it once it runs.
@@ -33,7 +35,7 @@ pub struct Entry<W> {
 
 impl<W> fmt::Debug for Entry<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("key", &self.key).field("weight", &self.weight).finish_non_exhaustive()
+        f.debug_struct("Entry").field("key", &self.key).field("weight", &self.weight).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -51,8 +53,8 @@ pub struct Lease {
 /// Why work got no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// All places are taken.
-    #[error("the queue is full: {waiting} jobs wait, and that is the limit; try again in {} s", .retry_after.as_secs())]
+    /// All places, or all the memory for what waits, are taken.
+    #[error("the queue is full: {waiting} jobs wait; try again in {} s", .retry_after.as_secs())]
     Full {
         /// Jobs that wait.
         waiting: usize,

@@ -25,14 +25,16 @@ fn serve(path: &Path) -> ! {
         writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
     };
     let worker = Arc::clone(&store);
-    let queue = Local::start(Settings { cores: 2, capacity: 64, per_key: 64 }, move |(token, request): (Token, Vec<u8>), _| {
-        if let Begun::Attempt(_) = worker.begin(&token).unwrap() {
-            worker.finish(&token, &answer(&request)).unwrap();
-            say(format!("finished {token}"));
-        }
-    })
-    .unwrap();
-    let entry = |token, request, key: &str| Entry { key: key.to_owned(), weight: 1, work: (token, request), on_cancel: Arc::new(|| {}) };
+    let queue =
+        Local::start(Settings { cores: 2, capacity: 64, per_key: 64, bytes: 1 << 20 }, move |(token, request): (Token, Vec<u8>), _| {
+            if let Begun::Attempt(_) = worker.begin(&token).unwrap() {
+                worker.finish(&token, &answer(&request)).unwrap();
+                say(format!("finished {token}"));
+            }
+        })
+        .unwrap();
+    let entry =
+        |token, request, key: &str| Entry { key: key.to_owned(), weight: 1, size: 0, work: (token, request), on_cancel: Arc::new(|| {}) };
     for run in store.unfinished().unwrap() {
         queue.readmit(entry(run.token, run.request, &run.owner)).unwrap();
     }

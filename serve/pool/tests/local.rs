@@ -14,11 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Task = Box<dyn FnOnce(&Lease) + Send>;
 
 fn start(cores: usize, capacity: usize, per_key: usize) -> Local<Task> {
-    Local::start(Settings { cores, capacity, per_key }, |task: Task, lease| task(lease)).unwrap()
+    Local::start(Settings { cores, capacity, per_key, bytes: 1000 }, |task: Task, lease| task(lease)).unwrap()
 }
 
 fn entry(key: &str, weight: usize, work: impl FnOnce(&Lease) + Send + 'static) -> Entry<Task> {
-    Entry { key: key.to_owned(), weight, work: Box::new(work), on_cancel: Arc::new(|| {}) }
+    Entry { key: key.to_owned(), weight, size: 0, work: Box::new(work), on_cancel: Arc::new(|| {}) }
 }
 
 /// A job that holds its cores until the returned sender is used or dropped.
@@ -134,6 +134,25 @@ fn a_full_queue_says_when_to_try_again() {
 }
 
 #[test]
+fn what_waits_holds_no_more_memory_than_it_may() {
+    let queue = start(1, 10, 10);
+    let (running, started, end) = held("a", 1);
+    queue.submit(Entry { size: 5000, ..running }).unwrap();
+    started.recv_timeout(PATIENCE).unwrap();
+    // Alone even a large one may wait.
+    let large = queue.submit(Entry { size: 5000, ..entry("a", 1, |_| {}) }).unwrap();
+    assert!(matches!(queue.submit(Entry { size: 1, ..entry("a", 1, |_| {}) }), Err(Refusal::Full { waiting: 1, .. })));
+    queue.cancel(large);
+    queue.submit(Entry { size: 600, ..entry("a", 1, |_| {}) }).unwrap();
+    queue.submit(Entry { size: 400, ..entry("a", 1, |_| {}) }).unwrap();
+    assert!(matches!(queue.submit(Entry { size: 1, ..entry("b", 1, |_| {}) }), Err(Refusal::Full { waiting: 2, .. })));
+    assert_eq!(queue.metrics().bytes, 1000);
+    drop(end);
+    queue.drain(PATIENCE);
+    assert_eq!(queue.metrics().bytes, 0);
+}
+
+#[test]
 fn a_job_that_waits_is_dropped_by_cancel_and_one_that_runs_is_told_once() {
     let queue = start(1, 10, 10);
     let told = Arc::new(AtomicUsize::new(0));
@@ -222,7 +241,7 @@ fn a_drain_without_patience_drops_what_waits_and_cancels_what_runs() {
 fn a_dropped_queue_ends_its_threads() {
     let alive = Arc::new(());
     let held_by_handler = Arc::clone(&alive);
-    let settings = Settings { cores: 2, capacity: 10, per_key: 10 };
+    let settings = Settings { cores: 2, capacity: 10, per_key: 10, bytes: 0 };
     let queue: Local<Task> = Local::start(settings, move |task: Task, lease| {
         let _ = &held_by_handler;
         task(lease);
