@@ -28,7 +28,7 @@ fn serve(path: &Path) -> ! {
     let queue =
         Local::start(Settings { cores: 2, capacity: 64, per_key: 64, bytes: 1 << 20 }, move |(token, request): (Token, Vec<u8>), _| {
             if let Begun::Attempt(_) = worker.begin(&token).unwrap() {
-                worker.finish(&token, &answer(&request)).unwrap();
+                worker.finish(&token, &answer(&request), "").unwrap();
                 say(format!("finished {token}"));
             }
         })

@@ -33,7 +33,7 @@ impl Store {
         Ok(Batch { token, runs })
     }
 
-    /// The runs of a batch of this owner, in the order they were given, without what was asked; empty: it has no such batch, or the
+    /// The runs of a batch of this owner, in the order they were given, without what was asked and answered; empty: it has no such batch, or the
     /// retention took it.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Store {
     /// [`StoreError`].
     pub fn batch(&self, owner: &str, token: &Token) -> Result<Vec<Record>, StoreError> {
         let inner = self.lock();
-        let columns = COLUMNS.replace("request", "x'' AS request");
+        let columns = COLUMNS.replace("request, result", "x'' AS request, NULL AS result");
         let sql = format!("SELECT {columns} FROM runs WHERE batch = ?1 AND owner = ?2 ORDER BY id");
         let mut statement = inner.connection.prepare(&sql).during("get a batch")?;
         let rows = statement.query_map(params![token.to_string(), owner], record);

@@ -87,6 +87,8 @@ pub struct Record {
     pub request: Vec<u8>,
     /// What was answered, as it was given to [`Store::finish`].
     pub result: Option<Vec<u8>>,
+    /// The same in short, as it was given to [`Store::finish`].
+    pub summary: Option<String>,
     /// When it was accepted; milliseconds since 1970, as the next two.
     pub created: u64,
     /// When it was begun for the last time.
@@ -254,15 +256,16 @@ impl Store {
         Ok(())
     }
 
-    /// A run has its result. `false`: it had ended before (it was cancelled), and the result was not taken.
+    /// A run has its result, and in short `summary`, for lists. `false`: it had ended before (it was cancelled), and the result was not taken.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; the run counts as unfinished, and will be executed again at the next start.
-    pub fn finish(&self, token: &Token, result: &[u8]) -> Result<bool, StoreError> {
+    pub fn finish(&self, token: &Token, result: &[u8], summary: &str) -> Result<bool, StoreError> {
         let mut inner = self.lock();
-        let sql = "UPDATE runs SET state = 2, ended = ?2, result = ?3, size = size + length(?3) WHERE token = ?1 AND state <= 1";
-        let changed = inner.connection.execute(sql, params![token.to_string(), now(), result]).during("finish")?;
+        let sql =
+            "UPDATE runs SET state = 2, ended = ?2, result = ?3, summary = ?4, size = size + length(?3) WHERE token = ?1 AND state <= 1";
+        let changed = inner.connection.execute(sql, params![token.to_string(), now(), result, summary]).during("finish")?;
         self.pruned_sometimes(&mut inner)?;
         Ok(changed == 1)
     }
@@ -315,7 +318,7 @@ impl Store {
         let inner = self.lock();
         let sql = format!("SELECT {COLUMNS}, owner FROM runs WHERE notice = 1 AND state >= 2 ORDER BY id");
         let mut statement = inner.connection.prepare(&sql).during("list notices")?;
-        let rows = statement.query_map([], |row| Ok((row.get(9)?, record(row)?)));
+        let rows = statement.query_map([], |row| Ok((row.get(10)?, record(row)?)));
         rows.and_then(Iterator::collect).during("list notices")
     }
 
@@ -371,7 +374,7 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "token, batch, state, request, result, created, started, ended, notice";
+const COLUMNS: &str = "token, batch, state, request, result, created, started, ended, notice, summary";
 
 fn insert(
     connection: &Connection,
@@ -422,6 +425,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         state: state(row, 2)?,
         request: row.get(3)?,
         result: row.get(4)?,
+        summary: row.get(9)?,
         created: row.get(5)?,
         started: row.get(6)?,
         ended: row.get(7)?,

@@ -22,6 +22,7 @@ CREATE TABLE runs (
     state    INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
     request  BLOB NOT NULL,
     result   BLOB,
+    summary  TEXT,
     size     INTEGER NOT NULL,
     created  INTEGER NOT NULL,
     started  INTEGER,

@@ -19,7 +19,7 @@ fn a_run_from_its_acceptance_to_its_result() {
     assert_eq!(store.begin(&token).unwrap(), Begun::Attempt(1));
     assert_eq!(store.get("ann", &token).unwrap().unwrap().state, State::Running);
     assert_eq!(store.notices().unwrap(), []);
-    assert!(store.finish(&token, b"answer").unwrap());
+    assert!(store.finish(&token, b"answer", "").unwrap());
     let (owner, finished) = store.notices().unwrap().pop().unwrap();
     assert_eq!((&*owner, &finished), ("ann", &store.get("ann", &token).unwrap().unwrap()));
     assert_eq!((finished.state, finished.notice), (State::Finished, Notice::Due));
@@ -47,7 +47,7 @@ fn a_result_that_comes_after_the_cancel_is_not_taken() {
     let token = store.accept("ann", b"ask", false).unwrap();
     store.begin(&token).unwrap();
     assert_eq!(store.cancel("ann", &token).unwrap(), Halted::Now);
-    assert!(!store.finish(&token, b"late").unwrap());
+    assert!(!store.finish(&token, b"late", "").unwrap());
     assert_eq!(store.begin(&token).unwrap(), Begun::Ended);
     let record = store.get("ann", &token).unwrap().unwrap();
     assert_eq!((record.state, record.result), (State::Cancelled, None));
@@ -59,8 +59,8 @@ fn the_first_result_stays() {
     let (_place, store) = any();
     let token = store.accept("ann", b"ask", false).unwrap();
     store.begin(&token).unwrap();
-    assert!(store.finish(&token, b"first").unwrap());
-    assert!(!store.finish(&token, b"second").unwrap());
+    assert!(store.finish(&token, b"first", "").unwrap());
+    assert!(!store.finish(&token, b"second", "").unwrap());
     assert_eq!(store.get("ann", &token).unwrap().unwrap().result.as_deref(), Some(&b"first"[..]));
 }
 
@@ -71,7 +71,7 @@ fn the_next_server_finds_what_was_not_finished_in_its_order() {
     let store = Store::open(&path, Retention::default()).unwrap();
     let [ended, begun, waiting] = [b"1", b"2", b"3"].map(|request| store.accept("ann", request, false).unwrap());
     store.begin(&ended).unwrap();
-    store.finish(&ended, b"answer").unwrap();
+    store.finish(&ended, b"answer", "").unwrap();
     store.begin(&begun).unwrap();
     drop(store);
     let store = Store::open(&path, Retention::default()).unwrap();
@@ -131,7 +131,7 @@ fn retention_takes_ended_runs_by_age_count_and_bytes_and_never_others() {
     let ended = |store: &Store, bytes: usize| {
         let token = store.accept("ann", b"", false).unwrap();
         store.begin(&token).unwrap();
-        store.finish(&token, &vec![0; bytes]).unwrap();
+        store.finish(&token, &vec![0; bytes], "").unwrap();
         token
     };
     let left = |store: &Store, tokens: &[Token]| tokens.iter().map(|token| store.get("ann", token).unwrap().is_some()).collect::<Vec<_>>();
@@ -166,6 +166,11 @@ fn a_batch_keeps_its_order_and_can_be_given_back() {
     assert_eq!(runs, batch.runs);
     let third = store.get("ann", &batch.runs[2]).unwrap().unwrap();
     assert_eq!((third.batch, &*third.request, third.notice), (Some(batch.token), &[2][..], Notice::Due));
+    store.begin(&batch.runs[0]).unwrap();
+    store.finish(&batch.runs[0], b"long", "short").unwrap();
+    let first = store.batch("ann", &batch.token).unwrap().remove(0);
+    assert_eq!((first.state, first.result, first.summary.as_deref()), (State::Finished, None, Some("short")));
     store.forget_batch(&batch.token).unwrap();
     assert_eq!(store.unfinished().unwrap(), []);
+    assert_eq!(store.get("ann", &batch.runs[0]).unwrap(), None);
 }
