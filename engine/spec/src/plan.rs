@@ -102,7 +102,7 @@ pub struct Join {
     pub user: Option<RawFd>,
     /// A user namespace, after set-up.
     pub user_after: Option<RawFd>,
-    /// A pid namespace, before everything else.
+    /// A pid namespace, before everything else; a new one ([`Namespaces::pid`]) is made below it.
     pub pid: Option<RawFd>,
 }
 
@@ -170,6 +170,9 @@ pub enum Mapper {
     /// The launcher, into `/proc/PID/uid_map`; with `setgroups` denied when it is not root.
     #[default]
     Launcher,
+    /// The new process itself, into `/proc/self/uid_map`: one id, that of the launcher. Works also where the procfs is of another pid namespace and shows the new
+    /// process under another number than the launcher knows (a sandbox in a sandbox).
+    Own,
     /// The setuid programs `newuidmap` and `newgidmap` (shadow-utils).
     Shadow,
 }

@@ -83,12 +83,23 @@ pub fn clone3<T: ?Sized>(
     child: fn(&T) -> !,
     context: &T,
 ) -> Result<Cloned, Errno> {
+    copy(namespaces.0, libc::SIGCHLD, cgroup, child, context)
+}
+
+/// [`clone3`] with any flags; without `CLONE_VM`, which would need a stack.
+fn copy<T: ?Sized>(
+    flags: u64,
+    exit_signal: c_int,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: fn(&T) -> !,
+    context: &T,
+) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
     // SAFETY: all-zero is a valid value of this plain struct of integers.
     let mut args: clone_args = unsafe { std::mem::zeroed() };
-    args.flags = namespaces.0 | linux_raw_sys::general::CLONE_PIDFD as u64 | linux_raw_sys::general::CLONE_CLEAR_SIGHAND;
+    args.flags = flags | linux_raw_sys::general::CLONE_PIDFD as u64 | linux_raw_sys::general::CLONE_CLEAR_SIGHAND;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = exit_signal as u64;
     if let Some(cgroup) = cgroup {
         args.flags |= linux_raw_sys::general::CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -105,6 +116,80 @@ pub fn clone3<T: ?Sized>(
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let pid = Pid::from_raw(pid as i32).ok_or(Errno::SRCH)?;
     Ok(Cloned { pid, pidfd })
+}
+
+/// What the process in between needs.
+struct Below<'a, T: ?Sized> {
+    flags: u64,
+    cgroup: Option<BorrowedFd<'a>>,
+    child: fn(&T) -> !,
+    context: &'a T,
+    answer: OwnedFd,
+}
+
+/// [`clone3`], for a process that has chosen another pid namespace for its children (`setns(2)`) and wants one more below that: the kernel makes a new pid namespace
+/// only below the one the maker itself is in. So a process in between, which is in the chosen one, makes the child, as this process's own (`CLONE_PARENT`).
+///
+/// # Errors
+/// As for [`clone3`].
+pub fn clone3_below<T: ?Sized>(
+    namespaces: NamespaceFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: fn(&T) -> !,
+    context: &T,
+) -> Result<Cloned, Errno> {
+    let (read, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let flags = namespaces.0 | linux_raw_sys::general::CLONE_PARENT as u64;
+    let below = Below { flags, cgroup, child, context, answer };
+    // One table of descriptors, so that the child's pidfd arrives in ours.
+    let between = copy(linux_raw_sys::general::CLONE_FILES as u64, libc::SIGCHLD, None, make_below::<T>, &below)?;
+    crate::wait::wait_pidfd(&between.pidfd, crate::wait::Wait::Ended)?;
+    let mut bytes = [0u8; 8];
+    drop(below);
+    if rustix::io::read(&read, &mut bytes)? != bytes.len() {
+        // Killed, by nobody we know.
+        return Err(Errno::CHILD);
+    }
+    let [number, errno] = [0, 4].map(|at| RawFd::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
+    if errno != 0 {
+        return Err(Errno::from_raw_os_error(errno));
+    }
+    // SAFETY: the process in between made this descriptor in the table it shared with us, said so, and has ended: nobody else owns it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(number) };
+    let pid = owner(&pidfd)?;
+    Ok(Cloned { pid, pidfd })
+}
+
+/// The life of the process in between.
+fn make_below<T: ?Sized>(below: &Below<'_, T>) -> ! {
+    let made = copy(below.flags, 0, below.cgroup, below.child, below.context);
+    let (number, errno) = match made.and_then(|made| own(&made).map(|()| made)) {
+        Ok(made) => {
+            let number = made.pidfd.as_raw_fd();
+            // It is the maker's now, in whose table it lies.
+            std::mem::forget(made);
+            (number, 0)
+        }
+        Err(errno) => (-1, errno.raw_os_error()),
+    };
+    let mut bytes = [0u8; 8];
+    bytes[..4].copy_from_slice(&number.to_ne_bytes());
+    bytes[4..].copy_from_slice(&errno.to_ne_bytes());
+    let _ = rustix::io::write(&below.answer, &bytes);
+    crate::child::exit(0)
+}
+
+/// Writes a process's number on its pidfd; [`owner`] reads it as the reader's own pid namespace calls it (`fcntl(2)`, F_SETOWN).
+fn own(made: &Cloned) -> Result<(), Errno> {
+    let (fd, pid) = (made.pidfd.as_raw_fd(), made.pid.as_raw_nonzero().get());
+    // SAFETY: fcntl(F_SETOWN) takes numbers.
+    unsafe { syscall(linux_raw_sys::general::__NR_fcntl, [fd as usize, libc::F_SETOWN as usize, pid as usize, 0, 0, 0]) }.map(drop)
+}
+
+fn owner(pidfd: &OwnedFd) -> Result<Pid, Errno> {
+    // SAFETY: fcntl(F_GETOWN) takes numbers.
+    let pid = unsafe { syscall(linux_raw_sys::general::__NR_fcntl, [pidfd.as_raw_fd() as usize, libc::F_GETOWN as usize, 0, 0, 0, 0]) }?;
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)
 }
 
 /// A stack for a child that shares its maker's memory: anonymous pages with a guard page below.
@@ -215,6 +300,20 @@ mod tests {
         let child = clone3(NamespaceFlags::NONE, None, end_with_seven, &()).unwrap();
         let ended = crate::wait::wait_pidfd(&child.pidfd, crate::wait::Wait::Ended).unwrap().unwrap();
         assert_eq!(ended.how, crate::wait::How::Exited(7));
+    }
+
+    #[test]
+    fn a_child_made_by_another_is_ours() {
+        let child = clone3_below(NamespaceFlags::NONE, None, end_with_seven, &()).unwrap();
+        let ended = crate::wait::wait_pidfd(&child.pidfd, crate::wait::Wait::Ended).unwrap().unwrap();
+        assert_eq!((ended.pid, ended.how), (child.pid.as_raw_nonzero().get(), crate::wait::How::Exited(7)));
+    }
+
+    #[test]
+    fn what_keeps_another_from_making_a_child_is_told() {
+        // The kernel takes no signal handlers along into a new memory, so it refuses the two flags together.
+        let wrong = NamespaceFlags(linux_raw_sys::general::CLONE_SIGHAND as u64);
+        assert_eq!(clone3_below(wrong, None, end_with_seven, &()).unwrap_err(), Errno::INVAL);
     }
 
     #[test]

@@ -93,6 +93,9 @@ pub fn set_up(program: &Program) -> Result<Root, Fault> {
     if program.wait_release {
         await_release(program).map_err(at(Stage::MapIds))?;
     }
+    if let Some((uid_map, gid_map)) = &program.own_maps {
+        map_own_ids(uid_map, gid_map).map_err(at(Stage::MapIds))?;
+    }
     become_setup(program).map_err(at(Stage::BecomeSetup))?;
     umask(Mode::empty());
     if let Some(name) = &program.hostname {
@@ -154,6 +157,15 @@ fn await_release(program: &Program) -> Result<(), Errno> {
             Ok(_) | Err(_) => exit(i32::from(enclos_spec::exit::FAILURE)),
         }
     }
+}
+
+/// `user_namespaces(7)`: a process may map its maker's ids, the group once setgroups is given up.
+fn map_own_ids(uid_map: &[u8], gid_map: &[u8]) -> Result<(), Errno> {
+    for (path, bytes) in [(c"/proc/self/setgroups", &b"deny"[..]), (c"/proc/self/uid_map", uid_map), (c"/proc/self/gid_map", gid_map)] {
+        let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::io::write(&file, bytes)?;
+    }
+    Ok(())
 }
 
 fn become_setup(program: &Program) -> Result<(), Errno> {

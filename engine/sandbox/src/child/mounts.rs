@@ -62,9 +62,16 @@ fn clone_tree(at: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
     open_tree(at, path, flags)
 }
 
+/// A file system to be configured. Its source is its own name, as for `mount -t tmpfs tmpfs`: without one `df` and `findmnt` would show "none".
+fn configure(name: &CStr) -> Result<OwnedFd, Errno> {
+    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", name)?;
+    Ok(context)
+}
+
 /// A complete, detached tmpfs.
 fn tmpfs(size: Option<&CStr>, inodes: Option<&CStr>, mode: &CStr) -> Result<OwnedFd, Errno> {
-    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = configure(c"tmpfs")?;
     if let Some(size) = size {
         fsconfig_set_string(&context, c"size", size)?;
     }
@@ -78,7 +85,7 @@ fn tmpfs(size: Option<&CStr>, inodes: Option<&CStr>, mode: &CStr) -> Result<Owne
 
 /// A complete, detached file system without options.
 fn simple(name: &CStr, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
-    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = configure(name)?;
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
@@ -329,7 +336,7 @@ impl Root {
         }
         rustix::process::fchdir(scratch).map_err(operation)?;
         let mount = || {
-            let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            let context = configure(c"overlay")?;
             fsconfig_set_string(&context, c"lowerdir", &names.lowerdir)?;
             if discard || keep.is_some() {
                 fsconfig_set_string(&context, c"upperdir", &names.upper)?;
@@ -377,7 +384,7 @@ impl Root {
         let operation = |e| (Stage::Operation, e);
         let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
         let mount = || {
-            let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            let context = configure(c"proc")?;
             if !only_writable {
                 // A process sees only those it may trace: not init, which is not dumpable (proc(5), "hidepid").
                 fsconfig_set_string(&context, c"hidepid", c"2")?;
@@ -409,7 +416,7 @@ impl Root {
     fn devpts(&mut self, place: &Place) -> Result<(), (Stage, Errno)> {
         let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
         let mount = || {
-            let context = fsopen(c"devpts", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            let context = configure(c"devpts")?;
             fsconfig_set_string(&context, c"ptmxmode", c"0666")?;
             fsconfig_set_string(&context, c"mode", c"620")?;
             fsconfig_create(&context)?;

@@ -130,6 +130,8 @@ pub struct Program {
     pub cgroup_namespace: bool,
     /// Whether to wait for a release before anything that needs the id maps.
     pub wait_release: bool,
+    /// Id maps that the process writes itself (uid, gid), after its release.
+    pub own_maps: Option<(Vec<u8>, Vec<u8>)>,
     /// Kill signal when the launching thread dies.
     pub die_with_parent: bool,
     /// Ids during set-up.

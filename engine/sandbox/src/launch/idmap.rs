@@ -22,6 +22,8 @@ pub fn write_maps(pid: Pid, identity: &Identity, privileged: bool) -> Result<()>
             put(pid, "uid_map", &map_lines(&identity.uid_map)).map_err(|e| fail(e, "uid_map"))?;
             put(pid, "gid_map", &map_lines(&identity.gid_map)).map_err(|e| fail(e, "gid_map"))?;
         }
+        // The process does that itself.
+        Mapper::Own => {}
         Mapper::Shadow => {
             for (program, map) in [("newuidmap", &identity.uid_map), ("newgidmap", &identity.gid_map)] {
                 let found = SHADOW.iter().map(|directory| std::path::Path::new(directory).join(program)).find(|path| path.is_file());

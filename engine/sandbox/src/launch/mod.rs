@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
-use enclos_spec::plan::{Access, Capabilities, Descriptors, FilterSource, Init, Op, Plan, Resource, Upper};
+use enclos_spec::plan::{Access, Capabilities, Descriptors, FilterSource, Init, Mapper, Op, Plan, Resource, Upper};
 use enclos_sys::child::StartupMemory;
-use enclos_sys::clone::{Cloned, NamespaceFlags, Stack, clone3};
+use enclos_sys::clone::{Cloned, NamespaceFlags, Stack, clone3, clone3_below};
 use enclos_sys::landlock::{FileAccess, Handled, abi_version};
 use enclos_sys::signal::{Blocked, SignalSet};
 use enclos_sys::{Errno, capability};
@@ -73,7 +73,8 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     let context = context(program)?;
     join_before(plan)?;
     let directory = launch.group.and_then(Group::v2_dir);
-    let Cloned { pid, pidfd } = clone3(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
+    let make = if plan.join.pid.is_some() && plan.namespaces.pid { clone3_below } else { clone3 };
+    let Cloned { pid, pidfd } = make(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
     drop(mask);
     Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
 }
@@ -180,9 +181,10 @@ pub(crate) fn is_privileged() -> bool {
     rustix::process::geteuid().is_root() && capability::has(capability::MAP_AND_MOUNT)
 }
 
-/// A root launcher whose child will be nobody on the host opens the host's trees itself.
+/// A root launcher whose child will be nobody on the host opens the host's trees itself. A child that stays the launcher's user finds them as well, and keeps what the
+/// kernel locks in a tree that a user namespace gets: a command with capabilities there cannot take off a mount of the host and see what it hides.
 pub(crate) fn opens_here(plan: &Plan) -> bool {
-    plan.namespaces.user && plan.join.user.is_none() && is_privileged()
+    plan.namespaces.user && plan.join.user.is_none() && plan.identity.mapper != Mapper::Own && is_privileged()
 }
 
 /// Prepares everything the child will need.
@@ -207,6 +209,8 @@ pub(crate) fn program(
         cgroups,
         cgroup_namespace: plan.namespaces.cgroup,
         wait_release: plan.namespaces.user || plan.userns_block_fd.is_some(),
+        own_maps: (plan.namespaces.user && plan.userns_block_fd.is_none() && identity.mapper == Mapper::Own)
+            .then(|| (idmap::map_lines(&identity.uid_map), idmap::map_lines(&identity.gid_map))),
         die_with_parent: plan.die_with_parent,
         setup_ids: identity.setup.or(identity.uid.zip(identity.gid)).filter(|_| plan.namespaces.user),
         clear_groups: identity.clear_groups,

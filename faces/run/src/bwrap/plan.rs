@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use enclos_spec::plan::{Capabilities, Descriptors, IdRange, Identity, Init, Join, Namespaces, Plan};
+use enclos_spec::plan::{Capabilities, Descriptors, IdRange, Identity, Init, Join, Mapper, Namespaces, Plan};
 
 use super::capability;
 use super::command_line::{Change, CommandLine, From, Kind, Unshare};
@@ -141,7 +141,6 @@ fn namespaces(line: &CommandLine, caller: &Caller) -> Result<Namespaces, String>
 fn check(line: &CommandLine, namespaces: &Namespaces) -> Result<(), String> {
     let refuse = |wrong: bool, text: &str| if wrong { Err(text.to_owned()) } else { Ok(()) };
     let has_ids = namespaces.user || line.userns.is_some();
-    refuse(line.pidns.is_some() && namespaces.pid, "--pidns together with --unshare-pid is not supported by this bwrap")?;
     refuse(line.uid.is_some() && !has_ids, "Specifying --uid requires --unshare-user or --userns")?;
     refuse(line.gid.is_some() && !has_ids, "Specifying --gid requires --unshare-user or --userns")?;
     refuse(line.hostname.is_some() && !namespaces.uts, "Specifying --hostname requires --unshare-uts")?;
@@ -168,6 +167,7 @@ fn identity(line: &CommandLine, caller: &Caller, namespaces: &Namespaces) -> Ide
         uid_map: one(first.0, caller.uid),
         gid_map: one(first.1, caller.gid),
         nested: (as_root || line.disable_userns).then_some(inside),
+        mapper: Mapper::Own,
         ..Identity::default()
     }
 }

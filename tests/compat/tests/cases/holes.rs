@@ -50,6 +50,10 @@ pub const CASES: &[Case] = &[
     Case::new("no_set_uid_below", "$B --bind / / --proc /proc cat /proc/self/mountinfo | awk '{ m[$5] = $6 } END { for (k in m) if (m[k] !~ /nosuid/) print k }'"),
     Case::new("no_devices_below", "$B --bind / / sh -c ': < /dev/zero'").status(2).err(&["sh: 1: cannot open /dev/zero"]),
     Case::new("a_user_cannot_undo_a_read_only_mount", "$B $RO mount -o remount,rw,bind /usr 2>/dev/null; [ $? != 0 ]").user(),
+    // What a mount of the host hides stays hidden from root in a user namespace, who has all capabilities there; and so does a restriction of that mount.
+    Case::new("a_mount_of_the_host_cannot_be_taken_off", "unshare -m sh -c 'mount -t tmpfs t dir; mount -t tmpfs -o ro t out; $B --unshare-user --bind / / sh -c \"grep CapEff /proc/self/status | grep -c 0000000000000000; umount dir; mount -o remount,bind,rw out; touch out/f\"' 2>&1 | grep -v dmesg | sed 's/.*: //'; ls out")
+        .root()
+        .out("0\nnot mounted.\npermission denied.\nRead-only file system\n"),
     Case::new("a_user_cannot_see_below_a_tmpfs", "$B --bind / / --tmpfs $W/dir sh -c \"umount $W/dir 2>&- ; ls $W/dir\"").user(),
     Case::new("a_nested_namespace_cannot_see_below_a_tmpfs", "$B --bind / / --tmpfs $W/dir unshare -U -r -m sh -c \"umount $W/dir 2>&- ; ls $W/dir\""),
     // Status descriptors belong to the caller alone.

@@ -135,4 +135,7 @@ pub const CASES: &[Case] = &[
     Case::new("the_root_is_writable", "$B $RO sh -c 'echo a > /b; cat /b'").out("a\n"),
     Case::new("the_root_is_a_tmpfs", "$B $RO stat -f -c %T /").out("tmpfs\n"),
     Case::new("nothing_stays_mounted", "$B --bind / / --tmpfs /tmp true; grep -c enclos-compat /proc/self/mountinfo").out("0\n").status(1),
+    // What df and findmnt show first.
+    Case::new("sources_in_the_mount_table", "$B $RO --unshare-ipc --proc /proc --dev /dev --tmpfs /t --mqueue /q --bind-data 3 /d cat /proc/self/mountinfo 3<file | awk '$5 !~ \"^/(usr|bin|lib)\" && $5 !~ \"^/dev/[^p]\" && $5 !~ \"^/proc/\" { for (i = 7; $i != \"-\"; i++); print $5, $(i + 1), $(i + 2) }' | sort")
+        .out("/ tmpfs tmpfs\n/d tmpfs tmpfs\n/dev tmpfs tmpfs\n/dev/pts devpts devpts\n/proc proc proc\n/q mqueue mqueue\n/t tmpfs tmpfs\n"),
 ];

@@ -62,6 +62,18 @@ pub const CASES: &[Case] = &[
     Case::new("pidns_child_pid_is_the_callers_view", "unshare -p -f sleep 20 & p=$!; sleep 0.2; c=$(pgrep -P $p); $B --bind / / --pidns 3 --json-status-fd 4 sh -c 'sleep 1' 3</proc/$c/ns/pid 4>s & sleep 0.6; q=$(sed -nE 's/.*child-pid\": ([0-9]+).*/\\1/p' s); readlink /proc/$q/ns/pid > o; readlink /proc/$c/ns/pid | cmp - o; echo $?; kill $c")
         .root()
         .out("0\n"),
+    Case::new("pidns_with_a_new_one_below_it", "unshare -p -f sleep 20 & p=$!; sleep 0.2; c=$(pgrep -P $p); $B --bind / / --pidns 3 --unshare-pid --json-status-fd 4 sh -c 'echo $$ $PPID; sleep 1; exit 5' 3</proc/$c/ns/pid 4>s & sleep 0.6; q=$(sed -nE 's/.*\"child-pid\": ([0-9]+).*/\\1/p' s); grep NSpid /proc/$q/status | wc -w; python3 -c 'import fcntl,os,sys;f=os.open(\"/proc/%s/ns/pid\"%sys.argv[2],0);print(os.fstat(fcntl.ioctl(f,0xb702)).st_ino==os.stat(\"/proc/%s/ns/pid\"%sys.argv[1]).st_ino)' $c $q; wait $!; echo $?; tail -n 1 s; kill $c")
+        .root()
+        .out("2 1\n4\nTrue\n5\n{ \"exit-code\": 5 }\n")
+        .needs("python3"),
+    Case::new("pidns_with_a_new_one_below_it_dies_with_its_parent", "unshare -p -f sleep 20 & p=$!; sleep 0.2; c=$(pgrep -P $p); $B --bind / / --pidns 3 --unshare-pid --die-with-parent sh -c 'sleep 0.8; echo late > out/late' 3</proc/$c/ns/pid & sleep 0.4; kill -KILL $!; wait 2>/dev/null $!; sleep 0.8; ls out; kill $c")
+        .root()
+        .differs("bubblewrap's processes in between end at once, and nothing is left that could notice"),
+    Case::new("nested_sandboxes", "$B --bind / / --unshare-user $B --bind / / --unshare-user --uid 5 $B --bind / / --unshare-all id -u").out("5\n"),
+    // The procfs shows the inner sandbox under other numbers than the inner bwrap knows.
+    Case::new("nested_sandboxes_with_the_outer_proc", "$B --dev-bind / / --unshare-all $B --dev-bind / / --unshare-all --dev /dev --uid 7 sh -c 'id -u; exit 4'").out("7\n").status(4),
+    Case::new("nested_sandboxes_with_a_proc_each", "$B --bind / / --unshare-all --proc /proc --dev /dev $B --bind / / --unshare-all --proc /proc --dev /dev sh -c 'echo $$; ps -eo pid= | wc -l'").user().out("2\n4\n"),
+    Case::new("nested_sandboxes_with_a_proc_nobody_may_write", "$B --ro-bind / / --unshare-user $B --ro-bind / / --unshare-user true").refused(&["bwrap: setting up uid map: Read-only file system"]),
     Case::new("pidns_that_is_none", "$B $RO --pidns 3 true 3<file 2>e; echo $?; head -n 1 e").out("1\nbwrap: Setting pidns failed: Invalid argument\n"),
     Case::new("as_pid_1", "$B $RO --unshare-pid --as-pid-1 sh -c 'echo $$; exit 3'").out("1\n").status(3),
     Case::new("as_pid_1_needs_a_namespace", "$B $RO --as-pid-1 true").refused(&["bwrap: Specifying --as-pid-1 requires --unshare-pid"]),

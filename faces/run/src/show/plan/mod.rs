@@ -69,6 +69,7 @@ fn identity(grid: &mut Grid, identity: &Identity) {
     grid.row().cell("inside").cell(format!("uid {}, gid {}", id(identity.uid), id(identity.gid)));
     let writer = match identity.mapper {
         Mapper::Launcher => "written by the launcher",
+        Mapper::Own => "written by the new process itself",
         Mapper::Shadow => "written by newuidmap and newgidmap",
     };
     for (name, map) in [("uid map", &identity.uid_map), ("gid map", &identity.gid_map)] {
