@@ -11,6 +11,7 @@ use enclos_sys::wait::{How, Wait, wait_pidfd};
 
 use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::{Words, request};
+use crate::init::Given;
 use crate::init::message::{Reply, flag};
 use crate::launch::{self, Launch, failure_of};
 use crate::watch::{next_reply, now};
@@ -62,7 +63,7 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, group: Option<&Group>) -> Result<S
     }
     request.flags |= flag::LAST | flag::ANNOUNCE | flag::SHELL;
     let streams = [0, 1, 2].map(|number: RawFd| enclos_sys::fd::borrow(number).is_ok().then_some(number));
-    let launch = Launch { group, first: Some((&request, streams)), hold: true, lease: None };
+    let launch = Launch { group, first: Some((&request, Given { streams, ..Given::default() })), hold: true, lease: None };
     // A caller that ignores it (nohup, a shell's trap) would never learn how the command ended.
     enclos_sys::signal::set_default(rustix::process::Signal::CHILD.as_raw());
     let inner = launch::start(plan, &launch)?;

@@ -80,6 +80,8 @@ stages! {
     LockOpen = "open the lock file",
     /// `--lock-file`: locking.
     LockTake = "lock the lock file",
+    /// Files brought along with a command.
+    WriteFiles = "write the command's files",
     /// `--block-fd`.
     Block = "wait on the block descriptor",
     /// The command's own process.

@@ -115,7 +115,7 @@ fn restrict(rules: &Ruleset, program: &Program, root: &Root) -> Result<(), Errno
         }
     }
     if let Some(first) = &program.start.first {
-        for stream in first.streams.into_iter().flatten() {
+        for stream in first.given.streams.into_iter().flatten() {
             let stream = enclos_sys::fd::borrow(stream)?;
             let flags = fcntl_getfl(stream)?;
             let mode = flags & OFlags::RWMODE;

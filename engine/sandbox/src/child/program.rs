@@ -256,8 +256,8 @@ pub struct Start {
 pub struct First {
     /// Encoded request.
     pub request: Vec<u8>,
-    /// Standard input, output, error; unused where the terminal serves.
-    pub streams: [Option<RawFd>; 3],
+    /// Its descriptors.
+    pub given: crate::init::Given,
 }
 
 /// The directory descriptor that means "relative to the current directory".

@@ -5,7 +5,7 @@ mod wiring;
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use enclos_spec::{Policy, Report};
 
 use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::Words;
+use crate::files::Files;
 use crate::forkserver::Template;
 use crate::launch;
 use crate::plan::{Planned, Wants, plan};
@@ -57,6 +58,8 @@ pub struct Command {
     terminal: bool,
     measure: bool,
     forward_signals: bool,
+    files: Vec<(PathBuf, Files)>,
+    collect: Option<PathBuf>,
 }
 
 /// Where a command runs.
@@ -77,6 +80,9 @@ pub struct Outcome {
     pub status: ExitStatus,
     /// The report.
     pub report: Report,
+    /// The directory of [`Command::collect`]; read it with [`collect`](crate::collect). `None`: not asked for, not there, not readable for the command, or
+    /// init was killed with the command (out of memory).
+    pub directory: Option<Arc<OwnedFd>>,
 }
 
 /// [`Outcome`] with everything that was written.
@@ -90,6 +96,8 @@ pub struct Output {
     pub stderr: Vec<u8>,
     /// The report.
     pub report: Report,
+    /// As in [`Outcome`].
+    pub directory: Option<Arc<OwnedFd>>,
 }
 
 impl Command {
@@ -106,6 +114,8 @@ impl Command {
             terminal: false,
             measure: true,
             forward_signals: false,
+            files: Vec::new(),
+            collect: None,
         }
     }
 
@@ -175,6 +185,18 @@ impl Command {
         self
     }
 
+    /// Writes these files below a directory (inside, absolute) before the command executes, with its own rights. At most four sets.
+    pub fn files(&mut self, directory: impl AsRef<Path>, files: &Files) -> &mut Self {
+        self.files.push((directory.as_ref().to_owned(), files.clone()));
+        self
+    }
+
+    /// Hands a directory (inside, absolute) over when the command has ended and everything else in its sandbox is dead: [`Outcome::directory`].
+    pub fn collect(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.collect = Some(directory.as_ref().to_owned());
+        self
+    }
+
     /// What would be done.
     ///
     /// # Errors
@@ -214,7 +236,7 @@ impl Command {
         let mut run = Run::start(self)?;
         run.keep_output();
         let (outcome, [stdout, stderr]) = run.finish()?;
-        Ok(Output { status: outcome.status, stdout, stderr, report: outcome.report })
+        Ok(Output { status: outcome.status, stdout, stderr, report: outcome.report, directory: outcome.directory })
     }
 
     /// Starts it. A thread of its own watches it, so that limits hold whether or not anybody waits.

@@ -1,20 +1,23 @@
 //! One run: everything that lives from the start of a command to its report.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
 use enclos_cgroup::{Group, Name};
 use enclos_spec::Policy;
+use enclos_sys::Errno;
 use enclos_sys::signal::{self, SignalSet, set_mask};
 
 use super::wiring::{Wiring, own_pipes, pipe, wire};
 use super::{Command, Home, Outcome};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::{make_layers, request};
+use crate::files::directory_inside;
 use crate::forkserver::Born;
-use crate::init::message::{ExecRequest, flag};
+use crate::init::Given;
+use crate::init::message::{ExecRequest, MAX_COLLECTED, MAX_SETS, flag};
 use crate::launch::guardian::Guardian;
 use crate::launch::{self, Launch, Started};
 use crate::meter::{CpuClock, Evidence};
@@ -117,14 +120,14 @@ impl Run {
                 let inner = Arc::clone(inner);
                 let wiring = wire(command, &inner.planned.limits)?;
                 let request = encode(command, &inner.planned, &wiring, 0)?;
-                let route = inner.execute(&request, &given(&wiring)?)?;
+                let route = inner.execute(&request, &given(command, &wiring)?)?;
                 Ok(Self::with(command, Place::Shared(inner, route), wiring, None))
             }
             Home::Template(template) => {
                 let born = template.take()?;
                 let wiring = wire(command, &born.planned.limits)?;
                 let request = encode(command, &born.planned, &wiring, flag::LAST)?;
-                born.execute(&request, &given(&wiring)?)?;
+                born.execute(&request, &given(command, &wiring)?)?;
                 Ok(Self::with(command, Place::Born(Box::new(born)), wiring, None))
             }
         }
@@ -151,7 +154,7 @@ impl Run {
         make_layers(policy)?;
         let launch = Launch {
             group: group.as_ref(),
-            first: Some((&request, wiring.child)),
+            first: Some((&request, given_here(command, &wiring))),
             hold: false,
             lease: planned.lease.as_ref().map(|lease| &lease.file),
         };
@@ -260,7 +263,7 @@ impl Run {
             code @ 0.. => ExitStatus::from_raw((code & 0xff) << 8),
             signal => ExitStatus::from_raw(-signal),
         };
-        Ok((Outcome { status, report }, kept))
+        Ok((Outcome { status, report, directory: ended.directory }, kept))
     }
 
     fn watch(&mut self) -> Result<Ended> {
@@ -315,6 +318,23 @@ impl Run {
 fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> Result<ExecRequest> {
     let mut request = request(&command.words, &planned.environment, &planned.directories)?;
     own_pipes(wiring, &planned.plan.identity);
+    if command.files.len() > MAX_SETS {
+        return Err(
+            Failure::about(Stage::WriteFiles, Errno::TOOBIG, format!("{} sets of files, {MAX_SETS} at most", command.files.len())).into()
+        );
+    }
+    for (directory, _) in &command.files {
+        request.sets.push(directory_inside(directory)?);
+    }
+    if let Some(directory) = &command.collect {
+        let name = directory_inside(directory)?;
+        if name.as_bytes_with_nul().len() > MAX_COLLECTED || flags & flag::LAST == 0 {
+            // In a sandbox that lives others go on writing.
+            let why = format!("{}: collected from a sandbox of its own, by a path shorter than {MAX_COLLECTED} bytes", directory.display());
+            return Err(Failure::about(Stage::WriteFiles, Errno::INVAL, why).into());
+        }
+        request.collect = Some(name);
+    }
     request.flags |= flags | wiring.flags;
     if wiring.flags & flag::TTY != 0 {
         request.flags |= flag::ANNOUNCE;
@@ -323,12 +343,21 @@ fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> R
     Ok(request)
 }
 
-/// The command's ends of its streams, to be sent along with a request.
-fn given(wiring: &Wiring) -> Result<Vec<BorrowedFd<'static>>> {
-    wiring
-        .child
-        .iter()
-        .flatten()
-        .map(|number| enclos_sys::fd::borrow(*number).map_err(|e| Failure::new(Stage::Streams, e).into()))
-        .collect()
+/// The command's ends of its streams and its sets of files, to be sent along with a request.
+fn given<'a>(command: &'a Command, wiring: &Wiring) -> Result<Vec<BorrowedFd<'a>>> {
+    let mut given = Vec::with_capacity(3 + command.files.len());
+    for number in wiring.child.iter().flatten() {
+        given.push(enclos_sys::fd::borrow(*number).map_err(|e| Failure::new(Stage::Streams, e))?);
+    }
+    given.extend(command.files.iter().map(|(_, files)| files.as_fd()));
+    Ok(given)
+}
+
+/// The same for a command whose process is cloned from this one.
+fn given_here(command: &Command, wiring: &Wiring) -> Given {
+    let mut given = Given { streams: wiring.child, ..Given::default() };
+    for (set, (_, files)) in given.sets.iter_mut().zip(&command.files) {
+        *set = Some(files.as_fd().as_raw_fd());
+    }
+    given
 }

@@ -13,8 +13,8 @@ use rustix::process::{Rlimit, chdir, setrlimit, setsid, umask};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::message::{Exec, Request, flag};
-use super::{receive, streams_of};
+use super::message::{DATAGRAM, EXEC_HEADER, Exec, Request, flag};
+use super::{Given, files, read_file_part, receive};
 use crate::child::Context;
 use crate::child::program::Program;
 use crate::error::Stage;
@@ -53,7 +53,7 @@ struct Ready<'a> {
     program: &'a Program,
     exec: Exec<'a>,
     strings: std::cell::RefCell<&'a mut StringBlock>,
-    streams: [Option<RawFd>; 3],
+    given: Given,
     terminal: Option<RawFd>,
     failure: Failure,
 }
@@ -89,7 +89,7 @@ pub fn start_first(context: &Context) -> First {
         return First::Failed { id: 0, stage: Stage::Control, errno: Errno::INVAL };
     };
     let mut room = context.room.borrow_mut();
-    match start(program, &exec, &mut room.strings, first.streams) {
+    match start(program, &exec, &mut room.strings, first.given) {
         Ok((pid, terminal)) => {
             let (last, announce) = (exec.flags & flag::LAST != 0, exec.flags & flag::ANNOUNCE != 0);
             First::Started { pid, id: exec.id, last, announce, terminal }
@@ -102,13 +102,13 @@ pub fn start_first(context: &Context) -> First {
 pub fn become_first(context: &Context) -> ! {
     let program = &context.program;
     let request = program.start.first.as_ref().and_then(|first| match Request::decode(&first.request) {
-        Some(Request::Exec(exec)) => Some((exec, first.streams)),
+        Some(Request::Exec(exec)) => Some((exec, first.given)),
         _ => None,
     });
-    let Some((exec, streams)) = request else { crate::child::fail(program, (Stage::Control, None, Errno::INVAL)) };
+    let Some((exec, given)) = request else { crate::child::fail(program, (Stage::Control, None, Errno::INVAL)) };
     let mut room = context.room.borrow_mut();
     let ready =
-        Ready { program, exec, strings: std::cell::RefCell::new(&mut room.strings), streams, terminal: None, failure: Failure::none() };
+        Ready { program, exec, strings: std::cell::RefCell::new(&mut room.strings), given, terminal: None, failure: Failure::none() };
     let (stage, errno) = execute(&ready);
     crate::child::fail(program, (stage, None, errno))
 }
@@ -118,14 +118,14 @@ pub fn start(
     program: &Program,
     exec: &Exec<'_>,
     strings: &mut StringBlock,
-    streams: [Option<RawFd>; 3],
+    given: Given,
 ) -> Result<(i32, Option<OwnedFd>), (Stage, Errno)> {
     let pair = if exec.flags & flag::TTY != 0 { Some(open_terminal(exec.window).map_err(|e| (Stage::Terminal, e))?) } else { None };
     let ready = Ready {
         program,
         exec: *exec,
         strings: std::cell::RefCell::new(strings),
-        streams,
+        given,
         terminal: pair.as_ref().map(|(_, slave)| std::os::fd::AsRawFd::as_raw_fd(slave)),
         failure: Failure::none(),
     };
@@ -174,7 +174,9 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     if let Some(number) = ready.terminal {
         terminal::make_controlling(fd::borrow(number).map_err(at(Stage::Terminal))?).map_err(at(Stage::Terminal))?;
     }
-    connect_streams(&ready.streams, ready.terminal).map_err(at(Stage::Streams))?;
+    // Before the streams are moved, which may cover the descriptors that came along; before the limits, which are the command's.
+    bring_files(exec, &ready.given).map_err(at(Stage::WriteFiles))?;
+    connect_streams(&ready.given.streams, ready.terminal).map_err(at(Stage::Streams))?;
     for (resource, value) in &start.rlimits {
         setrlimit(*resource, Rlimit { current: Some(*value), maximum: Some(*value) }).map_err(at(Stage::Rlimit))?;
     }
@@ -203,6 +205,20 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
         seccomp::install(filter).map_err(at(Stage::Seccomp))?;
     }
     Ok(files)
+}
+
+/// Writes the files that came along, and remembers what is to be handed over.
+fn bring_files(exec: &Exec<'_>, given: &Given) -> Result<(), Errno> {
+    if exec.sets == 0 && !exec.collects {
+        return Ok(());
+    }
+    let mut rest = exec.sets_block().ok_or(Errno::INVAL)?;
+    for set in given.sets.iter().take(usize::from(exec.sets)) {
+        let (Some(directory), Some(set)) = (Exec::first(rest), set) else { return Err(Errno::INVAL) };
+        files::write_set(directory, fd::borrow(*set)?)?;
+        rest = Exec::skip(rest, 1).ok_or(Errno::INVAL)?;
+    }
+    if exec.collects { files::remember(Exec::first(rest).ok_or(Errno::INVAL)?) } else { Ok(()) }
 }
 
 /// Enters the first directory that lets us; gives its number and the rest of the block.
@@ -293,16 +309,17 @@ fn await_request(context: &Context) -> (Stage, Errno) {
     let mut buffer = buffer.borrow_mut();
     let (bytes, strings) = buffer.parts();
     let length = loop {
-        match receive(socket.as_fd(), bytes, &mut descriptors) {
+        match receive(socket.as_fd(), &mut bytes[..DATAGRAM + EXEC_HEADER], &mut descriptors) {
             Ok(0) => return (Stage::Control, Errno::PIPE),
             Ok(length) => break length,
             Err(Errno::INTR) => {}
             Err(errno) => return (Stage::Control, errno),
         }
     };
+    let Some(length) = read_file_part(bytes, length, &descriptors) else { return (Stage::Control, Errno::INVAL) };
     let Some(Request::Exec(exec)) = Request::decode(&bytes[..length]) else { return (Stage::Control, Errno::INVAL) };
-    let streams = streams_of(&exec, &descriptors);
-    let ready = Ready { program, exec, strings: std::cell::RefCell::new(strings), streams, terminal: None, failure: Failure::none() };
+    let given = Given::of(&exec, &descriptors);
+    let ready = Ready { program, exec, strings: std::cell::RefCell::new(strings), given, terminal: None, failure: Failure::none() };
     let failure = execute(&ready);
     // Closed by number on the way to the execution: their values must not close them again.
     std::mem::forget(descriptors);

@@ -85,12 +85,21 @@ pub struct Exec<'a> {
     pub arguments: u32,
     /// How many variables.
     pub variables: u32,
-    /// Zero-terminated strings: directories, files, arguments, variables. Empty with [`flag::IN_FILE`].
+    /// How many sets of files to write first; their descriptors follow those of the streams.
+    pub sets: u8,
+    /// The last string is a directory to hand over when the sandbox has ended.
+    pub collects: bool,
+    /// Zero-terminated strings: directories, files, arguments, variables, the directory of each set of files, the directory to hand over. Empty with
+    /// [`flag::IN_FILE`].
     pub block: &'a [u8],
 }
 
 /// Bytes before the block.
 pub const EXEC_HEADER: usize = 24;
+/// Most sets of files one command may bring.
+pub const MAX_SETS: usize = 4;
+/// Room for the path of a directory to hand over, its final zero included.
+pub const MAX_COLLECTED: usize = 256;
 
 impl<'a> Request<'a> {
     /// Reads a datagram; `None` if it is none of ours. Never allocates, never panics.
@@ -108,6 +117,8 @@ impl<'a> Request<'a> {
                 arguments: u32_at(12)?,
                 variables: u32_at(16)?,
                 files: u16_at(20)?,
+                sets: byte(22).filter(|sets| usize::from(*sets) <= MAX_SETS)?,
+                collects: byte(23)? != 0,
                 block: datagram.get(EXEC_HEADER..)?,
             })),
             SIGNAL => {
@@ -154,6 +165,10 @@ pub struct ExecRequest {
     pub arguments: Vec<std::ffi::CString>,
     /// Environment.
     pub variables: Vec<std::ffi::CString>,
+    /// Where each set of files is written; their descriptors follow those of the streams. At most [`MAX_SETS`].
+    pub sets: Vec<std::ffi::CString>,
+    /// Directory to hand over when the sandbox has ended; shorter than [`MAX_COLLECTED`].
+    pub collect: Option<std::ffi::CString>,
 }
 
 impl ExecRequest {
@@ -169,8 +184,10 @@ impl ExecRequest {
         bytes.extend((self.arguments.len() as u32).to_le_bytes());
         bytes.extend((self.variables.len() as u32).to_le_bytes());
         bytes.extend((self.files.len() as u16).to_le_bytes());
-        bytes.extend([0, 0]);
-        for string in [&self.directories, &self.files, &self.arguments, &self.variables].into_iter().flatten() {
+        bytes.extend([self.sets.len() as u8, u8::from(self.collect.is_some())]);
+        for string in
+            [&self.directories, &self.files, &self.arguments, &self.variables, &self.sets].into_iter().flatten().chain(&self.collect)
+        {
             bytes.extend(string.as_bytes_with_nul());
         }
         bytes
@@ -187,6 +204,13 @@ impl<'a> Exec<'a> {
             rest = &rest[end + 1..];
         }
         Some(rest)
+    }
+
+    /// The directories of the sets of files, and after them that to hand over.
+    #[must_use]
+    pub fn sets_block(&self) -> Option<&'a [u8]> {
+        let strings = usize::from(self.directories) + usize::from(self.files);
+        Self::skip(Self::skip(Self::skip(self.block, strings)?, self.arguments as usize)?, self.variables as usize)
     }
 
     /// The first string of a block.
@@ -345,6 +369,8 @@ mod tests {
             files: strings(&["/bin/a", "/usr/bin/a"]),
             arguments: strings(&["a", "", "b c"]),
             variables: strings(&["K=V"]),
+            sets: strings(&["/box"]),
+            collect: Some(c"/out".to_owned()),
         };
         let bytes = request.encode(7);
         let Some(Request::Exec(exec)) = Request::decode(&bytes) else { panic!("not an exec request") };
@@ -353,7 +379,11 @@ mod tests {
         assert_eq!(Exec::first(exec.block).unwrap(), c"/w");
         let files = Exec::skip(exec.block, 1).unwrap();
         assert_eq!(Exec::first(Exec::skip(files, 1).unwrap()).unwrap(), c"/usr/bin/a");
-        assert_eq!(Exec::skip(exec.block, 8), None);
+        assert_eq!((exec.sets, exec.collects), (1, true));
+        let sets = exec.sets_block().unwrap();
+        assert_eq!(Exec::first(sets).unwrap(), c"/box");
+        assert_eq!(Exec::first(Exec::skip(sets, 1).unwrap()).unwrap(), c"/out");
+        assert_eq!(Exec::skip(exec.block, 10), None);
     }
 
     proptest! {

@@ -14,6 +14,7 @@
 //! One loop owns the state. It allocates nothing (see `enclos-sys`): the table of commands and the room for requests were made by the launcher.
 
 pub mod command;
+pub mod files;
 pub mod message;
 
 use std::mem::MaybeUninit;
@@ -66,7 +67,7 @@ impl ParkedRoom {
     /// # Errors
     /// What mmap(2) says.
     pub fn new() -> Result<Self, Errno> {
-        Ok(ParkedRoom { request: Pages::zeroed(DATAGRAM + EXEC_HEADER)?, strings: StringBlock::with_room() })
+        Ok(ParkedRoom { request: Pages::zeroed(EXEC_HEADER + BLOCK)?, strings: StringBlock::with_room() })
     }
     fn parts(&mut self) -> (&mut [u8], &mut StringBlock) {
         (&mut self.request, &mut self.strings)
@@ -331,7 +332,9 @@ impl Init<'_> {
             let (cpu, resident) = wait::usage_of_tree();
             (cpu_us, max_resident) = (cpu_us.max(cpu), max_resident.max(resident));
         }
-        self.reply(Reply::Ended { id: job.id, status, cpu_us, max_resident, disk: self.disk() }, None);
+        // Only now is nobody left who could change it.
+        let directory = if finish { files::collected() } else { None };
+        self.reply(Reply::Ended { id: job.id, status, cpu_us, max_resident, disk: self.disk() }, directory.as_ref().map(AsFd::as_fd));
         if finish {
             exit(0);
         }
@@ -397,7 +400,7 @@ impl Init<'_> {
         let started = if commands.iter().all(|job| job.pid != 0) {
             Err((Stage::Fork, Errno::AGAIN))
         } else {
-            command::start(&self.context.program, &exec, strings, streams_of(&exec, &descriptors))
+            command::start(&self.context.program, &exec, strings, Given::of(&exec, &descriptors))
         };
         drop(room);
         match started {
@@ -417,10 +420,26 @@ fn is_first() -> bool {
     rustix::process::getpid().as_raw_nonzero().get() == 1
 }
 
-/// Streams of a request in order: a descriptor came along for each that is not on the terminal.
-fn streams_of(exec: &Exec<'_>, descriptors: &[Option<OwnedFd>; MAX_DESCRIPTORS]) -> [Option<RawFd>; 3] {
-    let mut given = descriptors.iter().flatten().map(AsRawFd::as_raw_fd);
-    [flag::TTY_STDIN, flag::TTY_STDOUT, flag::TTY_STDERR].map(|bit| if exec.flags & bit != 0 { None } else { given.next() })
+/// Descriptors that came along with a request, in order: one for each stream that is not on the terminal, one for each set of files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// Standard input, output, error; `None`: the terminal.
+    pub streams: [Option<RawFd>; 3],
+    /// Sets of files.
+    pub sets: [Option<RawFd>; message::MAX_SETS],
+}
+
+impl Given {
+    fn of(exec: &Exec<'_>, descriptors: &[Option<OwnedFd>; MAX_DESCRIPTORS]) -> Given {
+        let mut given = descriptors.iter().flatten().map(AsRawFd::as_raw_fd);
+        let streams =
+            [flag::TTY_STDIN, flag::TTY_STDOUT, flag::TTY_STDERR].map(|bit| if exec.flags & bit != 0 { None } else { given.next() });
+        let mut sets = [None; message::MAX_SETS];
+        for set in sets.iter_mut().take(usize::from(exec.sets)) {
+            *set = given.next();
+        }
+        Given { streams, sets }
+    }
 }
 
 /// Appends the strings of a request that travels in a memory file; gives the whole length.

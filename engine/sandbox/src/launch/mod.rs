@@ -5,7 +5,7 @@ pub mod guardian;
 pub mod idmap;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
@@ -24,7 +24,7 @@ use crate::child::program::{CapabilityMask, Confine, First, Program, Ruleset, St
 use crate::child::{Context, run};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::{ExecRequest, RELEASE_REQUEST, Reply};
-use crate::init::{ParkedRoom, Room};
+use crate::init::{Given, ParkedRoom, Room};
 use compile::Compiler;
 
 /// What is launched beside the plan itself.
@@ -33,7 +33,7 @@ pub struct Launch<'a> {
     /// The control group it is born in.
     pub group: Option<&'a Group>,
     /// The first command; `None`: init waits for requests.
-    pub first: Option<(&'a ExecRequest, [Option<RawFd>; 3])>,
+    pub first: Option<(&'a ExecRequest, Given)>,
     /// Stop before anything is done, also where no id map is to be written, until released.
     pub hold: bool,
     /// Keep this descriptor open in init for as long as it lives (the lease of the ids).
@@ -63,7 +63,7 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     compile::check_descriptors(plan)?;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
-    let first = launch.first.map(|(request, streams)| First { request: request.encode(FIRST_ID), streams });
+    let first = launch.first.map(|(request, given)| First { request: request.encode(FIRST_ID), given });
     let mask = Blocked::all();
     let groups = duplicate_all(launch.group.map_or(&[], Group::v1_procs))?;
     let mut program = program(plan, groups, theirs, first, mask.previous(), opens_here(plan))?;

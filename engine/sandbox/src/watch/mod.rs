@@ -16,6 +16,7 @@ pub mod relay;
 pub mod stream;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use enclos_cgroup::Group;
@@ -70,6 +71,8 @@ pub struct Ended {
     pub max_resident: u64,
     /// The private tmpfs at the end.
     pub disk: Disk,
+    /// The directory that was to be handed over.
+    pub directory: Option<Arc<OwnedFd>>,
 }
 
 /// How long init may take to kill everything before the kernel is asked to kill init.
@@ -247,7 +250,8 @@ impl Watch<'_> {
         match Reply::decode(&bytes[..length]) {
             Some(Reply::Ended { status, cpu_us, max_resident, disk, .. }) => {
                 let wall = now().saturating_sub(state.started);
-                state.ended = Some(Ended { status: Some(status), cause: state.cause, wall, cpu_us: Some(cpu_us), max_resident, disk });
+                let directory = descriptors.into_iter().flatten().next().map(Arc::new);
+                state.ended = Some(Ended { status: Some(status), cause: state.cause, wall, cpu_us: Some(cpu_us), max_resident, disk, directory });
                 self.command_is_gone();
             }
             Some(Reply::Failed { stage, op, errno }) => return Err(launch::failure_of(self.plan, stage, op, errno).into()),
@@ -274,7 +278,7 @@ impl Watch<'_> {
         if !was_killed {
             return Err(Error::InitLost("killed from outside, or the host ran out of memory".to_owned()));
         }
-        state.ended = Some(Ended { status: None, cause: state.cause, wall, cpu_us: None, max_resident: 0, disk: Disk::default() });
+        state.ended = Some(Ended { status: None, cause: state.cause, wall, cpu_us: None, max_resident: 0, disk: Disk::default(), directory: None });
         self.command_is_gone();
         Ok(())
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod files;
 mod hosts;
 mod living;
 mod warm;

@@ -4,7 +4,7 @@ use enclos_sandbox::spec::{Policy, Verdict};
 use enclos_sandbox::{Launcher, Pool};
 
 /// The launcher of these tests: an example of this crate, built beside them.
-fn launcher() -> Launcher {
+pub fn launcher() -> Launcher {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().parent().unwrap().join("examples/launch");
     assert!(program.is_file(), "{} is missing: cargo build -p enclos-sandbox --examples", program.display());
