@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod camisole;
 pub mod language;
 pub mod work;
