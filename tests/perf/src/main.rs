@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bubblewrap;
+mod clocks;
 mod cold;
 mod leftovers;
 mod live;
@@ -27,7 +28,7 @@ use table::Row;
 /// One promise: its id, and how it is measured in that many rounds.
 type Measurement = (&'static str, fn(&Setup, usize) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("P1", cold::run),
     ("P2", warm::template),
     ("P3", warm::parked),
@@ -36,6 +37,7 @@ const MEASUREMENTS: [Measurement; 8] = [
     ("P6", lives::leave_nothing),
     ("P7", walls::toll),
     ("B1", cold::front),
+    ("C1", clocks::lateness),
 ];
 
 /// What the caller asks for.

@@ -42,6 +42,8 @@ pub struct Figure {
 pub enum Unit {
     /// Time of one job.
     Nanoseconds,
+    /// Time by which something is late.
+    Milliseconds,
     /// Jobs a second.
     PerSecond,
     /// Memory.
@@ -159,6 +161,7 @@ impl Figure {
         };
         match self.unit {
             Unit::Nanoseconds => spread(1e3, "µs"),
+            Unit::Milliseconds => spread(1.0, "ms"),
             Unit::PerSecond => spread(1.0, "/s"),
             Unit::Kibibytes => spread(1.0, "KiB"),
             Unit::Count => format!("{median:.0}"),
