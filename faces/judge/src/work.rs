@@ -1,6 +1,7 @@
 //! What waits in the queue: one kind of work for every interface, so that one queue is fair between all of them.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use enclos_pool::{Entry, Lease, Pending, Queue, Refusal, promise};
@@ -34,7 +35,9 @@ pub type Jobs = dyn Queue<Work>;
 pub fn handler(judge: Arc<dyn Judge>) -> impl Fn(Work, &Lease) + Send + Sync + 'static {
     move |work, lease| {
         (work.begun)(lease);
-        (work.ended)(judge.run(&work.job, &work.cancel, &*work.observer));
+        // Nobody uses again what a panic may have left half done: the judge's own state is behind locks that survive one.
+        let answer = catch_unwind(AssertUnwindSafe(|| judge.run(&work.job, &work.cancel, &*work.observer)));
+        (work.ended)(answer.unwrap_or_else(|_| Err(JobError::Internal("internal error".to_owned()))));
     }
 }
 
