@@ -21,6 +21,7 @@ mod expect;
 mod flags;
 mod launch;
 mod man;
+mod report_file;
 mod run;
 mod server;
 mod show;

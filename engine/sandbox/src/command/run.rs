@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
-use enclos_cgroup::{Group, Name};
+use enclos_cgroup::Group;
 use enclos_spec::Policy;
 use enclos_sys::Errno;
 use enclos_sys::signal::{self, SignalSet, set_mask};
@@ -18,7 +18,7 @@ use crate::files::directory_inside;
 use crate::forkserver::Born;
 use crate::init::Given;
 use crate::init::message::{ExecRequest, MAX_COLLECTED, MAX_SETS, flag};
-use crate::launch::guardian::Guardian;
+use crate::launch::guardian::{Guardian, make_group};
 use crate::launch::{self, Launch, Started};
 use crate::meter::{CpuClock, Evidence};
 use crate::plan::{Planned, plan};
@@ -138,11 +138,8 @@ impl Run {
         let planned = plan(policy, &facts, command.wants())?;
         let (mut group, mut guardian) = (None, None);
         if let Some(limits) = &planned.limits.group {
-            let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, launch::idmap::errno_of(&e)))?;
-            if command.forward_signals {
-                guardian = Some(Guardian::over(&facts.cgroups, &name)?);
-            }
-            group = Some(facts.cgroups.create(&name, limits)?);
+            let made = make_group(&facts.cgroups, limits, command.forward_signals)?;
+            (group, guardian) = (Some(made.0), made.1);
         }
         let wiring = wire(command, &planned.limits)?;
         let request = encode(command, &planned, &wiring, flag::LAST)?;

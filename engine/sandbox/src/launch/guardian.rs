@@ -8,7 +8,7 @@ use std::ffi::{CString, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
-use enclos_cgroup::{Controller, Host, Name};
+use enclos_cgroup::{Controller, Group, Host, Limits, Name};
 use enclos_sys::clone::{Stack, Until, clone_sharing_memory};
 use enclos_sys::signal::{self, Blocked};
 use enclos_sys::wait::{Wait, wait_pid};
@@ -42,6 +42,17 @@ pub struct Guardian {
 /// How often and how long a killed launcher's groups are tried: their processes die at the same moment, but not at once.
 const TRIES: usize = 5_000;
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// Makes a control group with these limits; `guarded`: with somebody who removes it should this process be killed.
+///
+/// # Errors
+/// What the host's control groups refuse.
+pub fn make_group(host: &Host, limits: &Limits, guarded: bool) -> Result<(Group, Option<Guardian>)> {
+    let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, super::idmap::errno_of(&e)))?;
+    // Before the group, so that there is no moment in which nobody would remove it.
+    let guardian = if guarded { Some(Guardian::over(host, &name)?) } else { None };
+    Ok((host.create(&name, limits)?, guardian))
+}
 
 impl Guardian {
     /// Watches over the group that will be made under this name, wherever it will be: from before the first directory is made, so that no moment is left.

@@ -5,7 +5,7 @@ mod tree;
 use std::time::Duration;
 
 use enclos_cgroup::{Controller, Group, Reading, Usage};
-use enclos_spec::plan::{FilterSource, Plan, Resource};
+use enclos_spec::plan::{Access, FilterSource, Init, Op, Plan, Resource};
 use enclos_spec::report::SCHEMA;
 use enclos_spec::{Figure, Layer, LayerState, LimitReport, Report, Verdict};
 use rustix::process::Pid;
@@ -159,7 +159,10 @@ impl Evidence<'_> {
         push("wall", self.ended.wall.as_micros() as u64, "us", "CLOCK_MONOTONIC");
         match self.usage.as_ref().and_then(|u| u.cpu) {
             Some(cpu) => push("cpu", cpu.value, "us", cpu.source),
-            None => push("cpu", self.ended.cpu_us.unwrap_or(0), "us", "wait4 of the whole pid namespace"),
+            None if self.planned.plan.namespaces.pid => {
+                push("cpu", self.ended.cpu_us.unwrap_or(0), "us", "wait4 of the whole pid namespace");
+            }
+            None => push("cpu", self.ended.cpu_us.unwrap_or(0), "us", "wait4 of the command and of what it waited for"),
         }
         if let Some(usage) = &self.usage {
             let named = [
@@ -180,8 +183,10 @@ impl Evidence<'_> {
         if self.ended.max_resident > 0 {
             push("resident-peak", self.ended.max_resident, "bytes", "wait4 ru_maxrss, largest single process");
         }
-        push("disk", self.ended.disk.bytes, "bytes", "statfs of the private tmpfs");
-        push("inodes", self.ended.disk.inodes, "count", "statfs of the private tmpfs");
+        if self.planned.plan.ops.iter().any(|op| matches!(op, Op::Scratch { .. })) {
+            push("disk", self.ended.disk.bytes, "bytes", "statfs of the private tmpfs");
+            push("inodes", self.ended.disk.inodes, "count", "statfs of the private tmpfs");
+        }
         for (name, bytes) in [("stdout", self.output[0]), ("stderr", self.output[1])] {
             if let Some(bytes) = bytes {
                 push(name, bytes, "bytes", "bytes seen");
@@ -280,9 +285,21 @@ pub fn layers(plan: &Plan, identity: &str, landlock_abi: u32) -> Vec<Layer> {
     let mut out = Vec::new();
     let mut push = |name: &str, state: LayerState, detail: &str| out.push(Layer { name: name.into(), state, detail: detail.into() });
     let on = |yes: bool| if yes { LayerState::Active } else { LayerState::Off };
-    push("user namespace", on(new.user), identity);
-    push("mount namespace", LayerState::Active, "a root of its own (pivot_root), nosuid, nodev");
-    push("pid namespace", on(new.pid), "the command is pid 2, under an init that cannot be traced");
+    push("user namespace", on(new.user || plan.join.user.is_some()), identity);
+    let devices = plan.ops.iter().any(|op| matches!(op, Op::Bind { access: Access::Devices, .. }));
+    let root = "a root of its own (pivot_root), nosuid, nodev";
+    push("mount namespace", LayerState::Active, if devices { "a root of its own (pivot_root), nosuid; device files work" } else { root });
+    push(
+        "pid namespace",
+        on(new.pid || plan.join.pid.is_some()),
+        match (new.pid, plan.init) {
+            (false, _) if plan.join.pid.is_some() => "that of others",
+            (false, _) => "the command sees the host's processes",
+            (true, Init::None) => "the command is pid 1",
+            (true, Init::Reaper) if plan.hide_init => "the command is pid 2, under an init that cannot be traced",
+            (true, Init::Reaper) => "the command is pid 2",
+        },
+    );
     push(
         "network namespace",
         on(new.net),

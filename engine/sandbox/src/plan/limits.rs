@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use enclos_cgroup::{Controller, Limits as GroupLimits, Meters, Version};
+use enclos_spec::plan::{Resource, Rlimit};
 use enclos_spec::{Bound, Policy, Size};
 use serde::Serialize;
 
@@ -106,6 +107,36 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
         file_size: size(policy.file_size),
         group: needed.then_some(group),
     })
+}
+
+/// The resource limits that a policy's limits come to. `open_files`: where the policy says nothing.
+pub fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved, open_files: Option<u64>) -> Vec<Rlimit> {
+    let mut out = Vec::new();
+    let mut push = |resource, value| out.push(Rlimit { resource, value });
+    let open_files = match policy.open_files {
+        None => open_files,
+        Some(bound) => bound.value(),
+    };
+    if let Some(value) = open_files {
+        push(Resource::OpenFiles, facts.open_files_limit.map_or(value, |hard| value.min(hard)));
+    }
+    if let Some(Bound::At(size)) = policy.file_size {
+        push(Resource::FileSize, size.bytes());
+    }
+    if let Some(Bound::At(size)) = policy.stack {
+        push(Resource::Stack, size.bytes());
+    }
+    if let Some(span) = limits.cpu {
+        // The backstop for a single process, should the watch be gone; whole seconds, rounded up, and one more.
+        push(Resource::Cpu, span.as_secs() + 2);
+    }
+    if let Some(Hold { value, by: By::Rlimit }) = limits.processes {
+        push(Resource::Processes, value);
+    }
+    if let Some(Hold { value, by: By::Rlimit }) = limits.memory {
+        push(Resource::AddressSpace, value);
+    }
+    out
 }
 
 /// What the group measures beside its limits. On a host whose v2 tree has the controllers one directory measures everything, and the sandbox is born in it: worth having

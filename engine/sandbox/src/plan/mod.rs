@@ -10,13 +10,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use enclos_spec::plan::{Capabilities, FilterSource, Init, Landlock, Namespaces, Plan, Resource, Rlimit};
-use enclos_spec::{Bound, Net, Policy, Seccomp, Switch};
+use enclos_spec::{Net, Policy, Seccomp, Switch};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::probe::Facts;
 use crate::probe::ids::Lease;
 pub use limits::{By, Hold, Resolved};
+pub(crate) use limits::{resolve, rlimits as asked_rlimits};
 
 /// Home of the command's user.
 pub const HOME: &str = "/home/enclos";
@@ -64,7 +65,7 @@ pub fn plan(policy: &Policy, facts: &Facts, wants: Wants) -> Result<Planned> {
     check(policy)?;
     let mut weakened = Vec::new();
     let chosen = identity::choose(policy, facts, &mut weakened)?;
-    let limits = limits::resolve(policy, facts, wants.measure, &mut weakened)?;
+    let limits = resolve(policy, facts, wants.measure, &mut weakened)?;
     let shown = root::operations(policy, facts, wants.terminal, &chosen, &limits)?;
     let plan = Plan {
         namespaces: Namespaces {
@@ -184,32 +185,8 @@ fn landlock(policy: &Policy, facts: &Facts, write: Vec<PathBuf>, weakened: &mut 
 fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved) -> Vec<Rlimit> {
     // Pending signals (timers among them) are counted for the user on the host, whose others need theirs.
     let fixed = [(Resource::Core, 0), (Resource::PendingSignals, 1024), (Resource::RealTimePriority, 0), (Resource::Nice, 0)];
-    let mut out: Vec<Rlimit> = fixed.into_iter().map(|(resource, value)| Rlimit { resource, value }).collect();
-    let mut push = |resource, value| out.push(Rlimit { resource, value });
-    let open_files = match policy.open_files {
-        None => Some(4096),
-        Some(bound) => bound.value(),
-    };
-    if let Some(value) = open_files {
-        push(Resource::OpenFiles, facts.open_files_limit.map_or(value, |hard| value.min(hard)));
-    }
-    if let Some(Bound::At(size)) = policy.file_size {
-        push(Resource::FileSize, size.bytes());
-    }
-    if let Some(Bound::At(size)) = policy.stack {
-        push(Resource::Stack, size.bytes());
-    }
-    if let Some(span) = limits.cpu {
-        // The backstop for a single process, should the watch be gone; whole seconds, rounded up, and one more.
-        push(Resource::Cpu, span.as_secs() + 2);
-    }
-    if let Some(Hold { value, by: limits::By::Rlimit }) = limits.processes {
-        push(Resource::Processes, value);
-    }
-    if let Some(Hold { value, by: limits::By::Rlimit }) = limits.memory {
-        push(Resource::AddressSpace, value);
-    }
-    out
+    let fixed = fixed.into_iter().map(|(resource, value)| Rlimit { resource, value });
+    fixed.chain(asked_rlimits(policy, facts, limits, Some(4096))).collect()
 }
 
 /// A clean environment: what every program expects, and what the policy says.

@@ -57,7 +57,7 @@ pub enum Cause {
 }
 
 /// How a command ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ended {
     /// Exit status, or minus a signal; `None` when init was killed before it could tell.
     pub status: Option<i32>,

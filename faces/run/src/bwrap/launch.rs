@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use enclos_sandbox::direct::{self, Exec};
-use enclos_spec::plan::FilterSource;
+use enclos_sandbox::direct::{self, Bounds, Exec};
+use enclos_spec::Report;
+use enclos_spec::plan::{FilterSource, Plan};
 
 use super::command_line::{CommandLine, From, Kind};
 use super::message::{Message, system_text};
@@ -16,6 +17,7 @@ use super::parse::{Wanted, parse};
 use super::plan::{Caller, Directory, Launch, plan};
 use super::status::{NAMESPACES, Started, exit_code};
 use super::{failure, help, limits, version};
+use crate::report_file;
 
 /// Exit status of every failure of ours.
 const FAILURE: u8 = 1;
@@ -70,22 +72,39 @@ fn run(line: &CommandLine) -> Result<u8, String> {
     }
     launch.plan.seccomp = filters.into_iter().map(FilterSource::Program).collect();
     check_descriptors(line, &mut launch)?;
-    limits::apply(&limits::policy(&line.limits)?, &mut launch.plan)?;
-    if line.report.is_some() {
-        return Err("--enclos-report: a sandbox made from bubblewrap's options is not measured; use enclos run".to_owned());
+    let bounds = bounds(line, &mut launch.plan)?;
+    let wrong = |text: &str| format!("--enclos-report: {text}");
+    let mut file = line.report.as_deref().map(report_file::open).transpose().map_err(|text| wrong(&text))?;
+    let outcome = start(line, &launch, bounds);
+    if let (Some(file), Some(path)) = (&mut file, &line.report) {
+        let report = match &outcome {
+            Ok((_, report)) => report.clone(),
+            Err(text) => Some(report_file::no_run(text.clone())),
+        };
+        let written = report.map_or(Ok(()), |report| report_file::write(file, &report, &[]));
+        written.map_err(|error| wrong(&format!("{path:?}: {}", text_of(&error))))?;
     }
-    start(line, &launch)
+    outcome.map(|(code, _)| code)
+}
+
+/// The limits asked for, over the plan, and the meters of a report.
+fn bounds(line: &CommandLine, plan: &mut Plan) -> Result<Option<Bounds>, String> {
+    if line.limits.is_empty() && line.report.is_none() {
+        return Ok(None);
+    }
+    let bounds = Bounds::over(plan, &limits::policy(&line.limits)?, line.report.is_some());
+    bounds.map(Some).map_err(|error| format!("--enclos-limits: {error}"))
 }
 
 /// The engine's work, and the documents around it.
-fn start(line: &CommandLine, launch: &Launch) -> Result<u8, String> {
+fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>) -> Result<(u8, Option<Report>), String> {
     let failed = |error: enclos_sandbox::Error| failure::words(&error, line, launch);
     if line.die_with_parent {
         let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         set.map_err(|errno| format!("prctl(PR_SET_PDEATHSIG): {}", system_text(errno.raw_os_error())))?;
     }
     let exec = exec(launch);
-    let started = direct::start(&launch.plan, &exec, None).map_err(failed)?;
+    let started = direct::start(&launch.plan, &exec, bounds).map_err(failed)?;
     let mut status = line.json_status_fd.map(writer).transpose()?;
     let told = Started { child_pid: started.pid(), namespaces: namespaces(&launch.plan.namespaces, started.pid()) };
     if let Some(fd) = line.info_fd {
@@ -111,7 +130,7 @@ fn start(line: &CommandLine, launch: &Launch) -> Result<u8, String> {
         // A reader that has gone has heard enough: the command has ended all the same.
         let _ = write(status, &exit_code(code));
     }
-    Ok(code)
+    Ok((code, ended.report))
 }
 
 fn exec(launch: &Launch) -> Exec {

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::str::FromStr;
 
-use enclos_spec::plan::{Plan, Resource, Rlimit};
+use enclos_spec::Policy;
 use enclos_spec::policy::edit_distance;
-use enclos_spec::{Bound, Policy};
+
+use super::command_line::CommandLine;
 
 /// The keys that make sense here. The others of a policy say what the sandbox sees, which here the command line says alone, or need a stream or a
 /// file system of ours, which here is the caller's.
@@ -34,26 +35,27 @@ pub fn policy(limits: &[(String, String)]) -> Result<Policy, String> {
     Ok(policy)
 }
 
-/// Writes the limits that need nobody to watch them into a plan.
+/// Limits that somebody must watch, or that hold for all processes together. The others are bounds of each process, which the kernel holds.
+const WATCHED: &[&str] = &["wall", "idle", "cpu", "memory", "processes"];
+
+/// The first of the limits that somebody must watch.
+#[must_use]
+pub fn watched(limits: &[(String, String)]) -> Option<&str> {
+    limits.iter().map(|(key, _)| key.as_str()).find(|key| WATCHED.contains(key))
+}
+
+/// Refuses limits that could not be held: what is ended must be the whole sandbox, and only a pid namespace with our process in it can be ended as a whole.
 ///
 /// # Errors
-/// The first limit that needs somebody who watches it: nothing is ever dropped.
-pub fn apply(policy: &Policy, plan: &mut Plan) -> Result<(), String> {
-    let watched = [
-        ("wall", policy.wall.is_some()),
-        ("idle", policy.idle.is_some()),
-        ("cpu", policy.cpu.is_some()),
-        ("memory", policy.memory.is_some()),
-        ("processes", policy.processes.is_some()),
-    ];
-    if let Some((key, _)) = watched.iter().find(|(_, given)| *given) {
-        return Err(format!("--enclos-limits: {key}: a sandbox made from bubblewrap's options is not watched; use enclos run"));
+/// The limit and the option that it needs or that forbids it.
+pub fn check(line: &CommandLine) -> Result<(), String> {
+    let Some(key) = watched(&line.limits) else { return Ok(()) };
+    if !line.unshare.pid {
+        return Err(format!("--enclos-limits: {key} requires --unshare-pid"));
     }
-    let sizes = [(Resource::FileSize, policy.file_size), (Resource::Stack, policy.stack)];
-    let sizes = sizes.into_iter().filter_map(|(resource, bound)| Some((resource, bound?.value()?.bytes())));
-    let files = policy.open_files.and_then(Bound::value).map(|value| (Resource::OpenFiles, value));
-    plan.rlimits = sizes.chain(files).map(|(resource, value)| Rlimit { resource, value }).collect();
-    plan.cpus = policy.cpus.as_ref().map(|list| list.0.clone()).unwrap_or_default();
+    if line.as_pid_1 {
+        return Err(format!("--enclos-limits: {key} is not compatible with --as-pid-1"));
+    }
     Ok(())
 }
 
@@ -93,17 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn limits_reach_the_plan_or_are_refused() {
-        let given = |texts: &[&str]| {
-            let limits: Vec<_> = texts.iter().map(|text| split(OsStr::new(text)).unwrap()).collect();
-            let mut plan = Plan::default();
-            apply(&policy(&limits).unwrap(), &mut plan).map(|()| plan)
+    fn what_is_watched_needs_all_of_the_sandbox() {
+        let checked = |limit: &str, unshare_pid, as_pid_1| {
+            let mut line = CommandLine { limits: vec![split(OsStr::new(limit)).unwrap()], as_pid_1, ..CommandLine::default() };
+            line.unshare.pid = unshare_pid;
+            check(&line)
         };
-        let plan = given(&["open-files=64", "file-size=1M", "cpus=0", "open-files=32"]).unwrap();
-        let wanted = [(Resource::FileSize, 1 << 20), (Resource::OpenFiles, 32)].map(|(resource, value)| Rlimit { resource, value });
-        assert_eq!(plan.rlimits, wanted);
-        assert_eq!(plan.cpus, [0]);
-        assert!(given(&["memory=64M"]).unwrap_err().starts_with("--enclos-limits: memory: "));
+        for key in WATCHED {
+            let limit = format!("{key}=2M").replace(if *key == "memory" { " " } else { "M" }, "");
+            assert_eq!(checked(&limit, false, false).unwrap_err(), format!("--enclos-limits: {key} requires --unshare-pid"));
+            assert_eq!(checked(&limit, true, true).unwrap_err(), format!("--enclos-limits: {key} is not compatible with --as-pid-1"));
+            checked(&limit, true, false).unwrap();
+        }
+        checked("open-files=64", false, false).unwrap();
+        checked("cpus=0", true, true).unwrap();
     }
 
     #[test]

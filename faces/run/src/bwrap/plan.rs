@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use enclos_spec::plan::{Capabilities, Descriptors, IdRange, Identity, Init, Join, Mapper, Namespaces, Plan};
 
-use super::capability;
 use super::command_line::{Change, CommandLine, From, Kind, Unshare};
+use super::{capability, limits};
 
 mod ops;
 
@@ -93,8 +93,8 @@ pub fn plan(line: &CommandLine, caller: &Caller) -> Result<Launch, String> {
         new_session: line.new_session,
         die_with_parent: line.die_with_parent,
         init: if needs_init(line) { Init::Reaper } else { Init::None },
-        // A limit needs somebody who watches it, so then the sandbox ends with us.
-        linger: !line.die_with_parent && line.limits.is_empty() && line.report.is_none(),
+        // Who watches a limit must see the end, and so must a report: then the sandbox ends with the command, and with us.
+        linger: !line.die_with_parent && limits::watched(&line.limits).is_none() && line.report.is_none(),
         descriptors: Descriptors::KeepAllBut(consumed(line)),
         join: Join { user: line.userns, user_after: line.userns2, pid: line.pidns },
         block_fd: line.block_fd,
@@ -146,6 +146,7 @@ fn check(line: &CommandLine, namespaces: &Namespaces) -> Result<(), String> {
     refuse(line.hostname.is_some() && !namespaces.uts, "Specifying --hostname requires --unshare-uts")?;
     refuse(line.as_pid_1 && !namespaces.pid, "Specifying --as-pid-1 requires --unshare-pid")?;
     refuse(line.as_pid_1 && !line.lock_files.is_empty(), "Specifying --as-pid-1 and --lock-file is not permitted")?;
+    limits::check(line)?;
     // The engine would have to take an empty path for something; nothing is what it is.
     refuse(line.ops.iter().any(|op| op.has_empty_source()), "Can't find source path : No such file or directory")
 }

@@ -1,20 +1,18 @@
 //! A request, carried out by the engine: the plan printed, or the command run and the report written.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use enclos_sandbox::{Command, Error, Failure, Outcome, Stage};
-use enclos_spec::report::SCHEMA;
-use enclos_spec::{Policy, PolicyError, Report, Verdict, exit};
+use enclos_spec::{Policy, PolicyError, Report, exit};
 use serde_json::json;
 
 use super::paths::reason;
 use super::request::Request;
+use crate::report_file;
 use crate::show;
 use crate::text::Look;
 
@@ -25,9 +23,9 @@ pub fn execute(request: &Request) -> ExitCode {
     if request.explain {
         return explain(request, &command);
     }
-    let file = match request.report_file.as_deref().map(open).transpose() {
+    let file = match request.report_file.as_deref().map(report_file::open).transpose() {
         Ok(file) => file,
-        Err(wrong) => return crate::fail("run", &wrong),
+        Err(wrong) => return crate::fail("run", &format!("--report: {wrong}")),
     };
     // Without a reader no figure is worth a control group; limits bring their own.
     command.measure(request.report || file.is_some());
@@ -41,10 +39,10 @@ pub fn execute(request: &Request) -> ExitCode {
     };
     let report = match &result {
         Ok(outcome) => outcome.report.clone(),
-        Err(error) => no_run(complaint(request, error)),
+        Err(error) => report_file::no_run(complaint(request, error)),
     };
     if let Some(mut file) = file
-        && let Err(error) = write_report(&mut file, &report, &request.notes)
+        && let Err(error) = report_file::write(&mut file, &report, &request.notes)
     {
         return crate::fail("run", &format!("--report: {:?}: {}", request.report_file, reason(&error)));
     }
@@ -143,45 +141,6 @@ fn blame(policy: &Policy, failure: &Failure) -> Option<(&'static str, String)> {
     };
     let (field, _) = brought.into_iter().find(|(_, brought)| *brought)?;
     Some((field, path.display().to_string()))
-}
-
-/// The report about a run that did not come about.
-fn no_run(complaint: String) -> Report {
-    Report {
-        schema: SCHEMA,
-        verdict: Verdict::InternalError,
-        exit_code: None,
-        signal: None,
-        evidence: Some(complaint),
-        figures: Vec::new(),
-        limits: Vec::new(),
-        layers: Vec::new(),
-        weakened: Vec::new(),
-    }
-}
-
-/// `O_NOFOLLOW`, open(2).
-const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-
-/// Opens the report's file before the command runs: a wrong path is told at once, and what the command puts in its place is not followed.
-fn open(path: &Path) -> Result<File, String> {
-    // A link may have been planted by an earlier command; those below /dev (`/dev/stderr`) are the host's own.
-    let no_follow = if path.starts_with("/dev") { 0 } else { NO_FOLLOW };
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(no_follow)
-        .open(path)
-        .map_err(|error| format!("--report: {path:?}: {}", reason(&error)))
-}
-
-fn write_report(file: &mut File, report: &Report, notes: &[String]) -> std::io::Result<()> {
-    // A pipe or a terminal has nothing to be cut off.
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    file.write_all(show::report::json(report, notes).as_bytes())
 }
 
 fn explain(request: &Request, command: &Command) -> ExitCode {

@@ -200,7 +200,9 @@ fn the_command_may_have_another_name() {
 fn a_sandbox_outlives_us_unless_it_is_told_not_to_or_is_limited() {
     assert!(launch("true", &root()).plan.linger);
     assert!(!launch("--die-with-parent true", &root()).plan.linger);
-    assert!(!launch("--enclos-limits memory=64M true", &root()).plan.linger);
+    assert!(!launch("--unshare-pid --enclos-limits memory=64M true", &root()).plan.linger);
+    assert!(!launch("--enclos-report r true", &root()).plan.linger);
+    assert!(launch("--enclos-limits open-files=64 true", &root()).plan.linger);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! The file a report goes to.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use enclos_spec::report::SCHEMA;
+use enclos_spec::{Report, Verdict};
+
+use crate::run::paths::reason;
+use crate::show;
+
+/// The report about a run that did not come about.
+#[must_use]
+pub fn no_run(complaint: String) -> Report {
+    Report {
+        schema: SCHEMA,
+        verdict: Verdict::InternalError,
+        exit_code: None,
+        signal: None,
+        evidence: Some(complaint),
+        figures: Vec::new(),
+        limits: Vec::new(),
+        layers: Vec::new(),
+        weakened: Vec::new(),
+    }
+}
+
+/// `O_NOFOLLOW`, open(2).
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+/// Opens the report's file before the command runs: a wrong path is told at once, and what the command puts in its place is not followed.
+///
+/// # Errors
+/// The path and the system's text.
+pub fn open(path: &Path) -> Result<File, String> {
+    // A link may have been planted by an earlier command; those below /dev (`/dev/stderr`) are the host's own.
+    let no_follow = if path.starts_with("/dev") { 0 } else { NO_FOLLOW };
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(no_follow)
+        .open(path)
+        .map_err(|error| format!("{path:?}: {}", reason(&error)))
+}
+
+/// Writes it as JSON, over what was there.
+///
+/// # Errors
+/// What the system says.
+pub fn write(file: &mut File, report: &Report, notes: &[String]) -> std::io::Result<()> {
+    // A pipe or a terminal has nothing to be cut off.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(show::report::json(report, notes).as_bytes())
+}
