@@ -356,7 +356,7 @@ pub struct ScratchPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcCover {
-    /// `kallsyms kcore keys sysrq-trigger timer_list config.gz …` show nothing, `/proc/sys` is read-only, processes one may not trace are invisible.
+    /// `kallsyms kcore keys modules timer_list config.gz …` show nothing, `sys` and `sysrq-trigger` are read-only, processes one may not trace are invisible.
     Secrets,
     /// Of `sys sysrq-trigger irq bus` each that is writable becomes read-only (bubblewrap).
     Writable,

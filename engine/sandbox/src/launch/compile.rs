@@ -17,7 +17,20 @@ use crate::child::program::{Action, ActionKind, Filling, LayerNames, ScratchAt, 
 use crate::error::{Failure, Result, Stage};
 
 /// What of `/proc` shows more than a program needs and is not closed to a nobody by its permission bits alone, with what design names; files that are not there are skipped.
-const PROC_SECRETS: [&str; 8] = ["kallsyms", "kcore", "keys", "key-users", "sched_debug", "sysrq-trigger", "timer_list", "config.gz"];
+const PROC_SECRETS: [&str; 12] = [
+    "kallsyms",
+    "kcore",
+    "keys",
+    "key-users",
+    "sched_debug",
+    "timer_list",
+    "config.gz",
+    "modules",
+    "latency_stats",
+    "scsi",
+    "acpi",
+    "asound",
+];
 
 /// Whether `open_tree(2)` clones what is not attached anywhere (Linux 6.15).
 fn clones_detached_trees() -> bool {
@@ -289,7 +302,7 @@ impl<'a> Compiler<'a> {
 fn proc(dst: &Path, cover: ProcCover) -> Result<ActionKind, (Stage, Errno)> {
     let below = |names: &[&str]| names.iter().map(|name| place(&dst.join(name), 0o755)).collect::<Result<Vec<_>, _>>();
     let (hide, read_only, only_writable) = match cover {
-        ProcCover::Secrets => (below(&PROC_SECRETS)?, below(&["sys"])?, false),
+        ProcCover::Secrets => (below(&PROC_SECRETS)?, below(&["sys", "sysrq-trigger"])?, false),
         ProcCover::Writable => (Vec::new(), below(&["sys", "sysrq-trigger", "irq", "bus"])?, true),
     };
     Ok(ActionKind::Proc { place: place(dst, 0o755)?, hide, read_only, only_writable })
