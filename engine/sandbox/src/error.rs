@@ -92,6 +92,8 @@ stages! {
     Session = "make a new session",
     /// dup2.
     Streams = "connect the standard streams",
+    /// A full disk, a limit on the size of files.
+    Output = "write what the command wrote",
     /// `chdir(2)`.
     Workdir = "enter the working directory",
     /// `execve(2)`.

@@ -52,6 +52,8 @@ pub(super) struct Run {
     streams: Vec<Stream>,
     /// Our ends of pipes that nobody has taken: [input, output, error].
     pipes: [Option<OwnedFd>; 3],
+    /// See [`Wiring::joined`].
+    joined: bool,
     relay: Option<Relay>,
     signals: Option<OwnedFd>,
     mask: Option<SignalSet>,
@@ -169,7 +171,7 @@ impl Run {
         });
         let name = command.words.arguments[0].to_string_lossy().into_owned();
         // The command's ends of the pipes close here, with `wiring.owned`.
-        Run { place, streams: wiring.streams, pipes: wiring.pipes, relay: wiring.relay, signals, mask, name }
+        Run { place, streams: wiring.streams, pipes: wiring.pipes, joined: wiring.joined, relay: wiring.relay, signals, mask, name }
     }
 
     /// Where requests to init go.
@@ -234,9 +236,11 @@ impl Run {
         }
         let mut output = [None, None];
         let mut kept = [Vec::new(), Vec::new()];
+        let mut refused = None;
         for stream in self.streams.drain(..) {
             let index = usize::from(stream.number()) - 1;
-            output[index] = Some(stream.bytes());
+            refused = refused.or(stream.refused().map(|errno| (stream.number(), errno)));
+            output[index] = Some(stream.bytes()).filter(|_| !self.joined);
             kept[index] = stream.into_buffer();
         }
         let group = self.place.group();
@@ -254,6 +258,9 @@ impl Run {
                 group.remove()?;
             }
             own.guardian = None;
+        }
+        if let Some((number, errno)) = refused {
+            return Err(Failure::about(Stage::Output, errno, if number == 1 { "stdout" } else { "stderr" }).into());
         }
         // A command killed together with its init was killed by SIGKILL.
         let status = match ended.status.unwrap_or(-9) {

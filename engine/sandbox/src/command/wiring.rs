@@ -1,6 +1,6 @@
 //! What each standard stream of a command is: inherited, a pipe, a file, our relay, or the private terminal.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use enclos_spec::plan::{IdRange, Identity};
@@ -23,6 +23,8 @@ pub(super) struct Wiring {
     pub child: [Option<RawFd>; 3],
     pub pipes: [Option<OwnedFd>; 3],
     pub streams: Vec<Stream>,
+    /// Output and error go through one pipe, to one file: the order of what is written stays, and nobody can tell whose a byte was.
+    pub joined: bool,
     pub relay: Option<Relay>,
     pub flags: u8,
 }
@@ -67,6 +69,21 @@ pub(super) fn own_pipes(wiring: &Wiring, identity: &Identity) {
             let _ = fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         }
     }
+}
+
+/// Whether a descriptor for output stays with us, behind a pipe. A terminal: whoever holds it can also read from it, and change it. A regular file: whoever holds
+/// it can cut it, overwrite what stood there before (`O_APPEND` is a flag that its holder clears), lock it, and, as its owner, open it to others.
+fn is_kept_back(fd: BorrowedFd<'_>) -> bool {
+    is_terminal(fd) || is_file(fd)
+}
+
+fn is_file(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
+/// Whether both lead to the same file or terminal.
+fn are_one(a: &OwnedFd, b: &OwnedFd) -> bool {
+    matches!((fstat(a), fstat(b)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
 /// `statfs(2)`.
@@ -137,10 +154,18 @@ fn wire_one(number: usize, stdio: Stdio, limits: &Resolved, wiring: &mut Wiring)
         wiring.child[number] = Some(fd.as_raw_fd());
         wiring.owned.push(fd);
     };
-    // What the watch must see passes through a pipe of ours.
+    // What the watch must see, or the command must not hold, passes through a pipe of ours.
     let through_us = |wiring: &mut Wiring, sink: OwnedFd| -> Result<()> {
+        if !seen && number == 2 && wiring.streams.first().and_then(Stream::descriptor).is_some_and(|first| are_one(first, &sink)) {
+            wiring.child[2] = wiring.child[1];
+            wiring.joined = true;
+            return Ok(());
+        }
+        // The bound on each file that the command writes holds here, where it is not the command that writes.
+        let bound = limits.file_size.filter(|_| is_file(sink.as_fd()));
+        let cap = limits.output.into_iter().chain(bound).min();
         let (reader, writer) = pipe()?;
-        wiring.streams.push(Stream::new(number as u8, reader, Sink::Descriptor(sink), limits.output));
+        wiring.streams.push(Stream::new(number as u8, reader, Sink::Descriptor(sink), cap));
         wiring.child[number] = Some(writer.as_raw_fd());
         wiring.owned.push(writer);
         Ok(())
@@ -149,15 +174,14 @@ fn wire_one(number: usize, stdio: Stdio, limits: &Resolved, wiring: &mut Wiring)
         Stdio::Inherit => match enclos_sys::fd::borrow(number as RawFd) {
             // A caller without this stream gives the command an empty one.
             Err(_) => keep(wiring, open(Path::new("/dev/null"), OFlags::RDWR)?),
-            // The caller's terminal is not handed over for output: whoever holds it can also read from it, and change it.
-            Ok(fd) if seen || (number > 0 && is_terminal(fd)) => {
+            Ok(fd) if seen || (number > 0 && is_kept_back(fd)) => {
                 let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Streams, e))?;
                 through_us(wiring, copy)?;
             }
             Ok(_) => wiring.child[number] = Some(number as RawFd),
         },
         Stdio::Null => keep(wiring, open(Path::new("/dev/null"), if number == 0 { OFlags::RDONLY } else { OFlags::WRONLY })?),
-        Stdio::Fd(fd) if seen => through_us(wiring, fd)?,
+        Stdio::Fd(fd) if seen || (number > 0 && is_kept_back(fd.as_fd())) => through_us(wiring, fd)?,
         Stdio::Fd(fd) => keep(wiring, fd),
         Stdio::Piped => {
             let (reader, writer) = pipe()?;

@@ -136,7 +136,7 @@ impl Evidence<'_> {
                 limits.idle.map(|limit| format!("no output and no cpu time for {}", ms(limit)))
             }
             Verdict::Idleness => limits.wall.map(|limit| format!("wall clock {} of {} allowed", ms(self.ended.wall), ms(limit))),
-            Verdict::OutputLimit => limits.output.map(|cap| {
+            Verdict::OutputLimit => limits.output.into_iter().chain(limits.file_size).min().map(|cap| {
                 let stream = if self.ended.cause == Some(Cause::Output(2)) { "stderr" } else { "stdout" };
                 format!("more than {cap} bytes on {stream}")
             }),

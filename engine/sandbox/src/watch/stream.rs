@@ -25,6 +25,8 @@ pub struct Stream {
     cap: Option<u64>,
     /// The cap was passed.
     full: bool,
+    /// What kept the sink from taking more, where that was not its reader's going.
+    refused: Option<Errno>,
 }
 
 const CHUNK: usize = 64 * 1024;
@@ -35,7 +37,7 @@ impl Stream {
     /// Stream `number` (1 or 2), read from `source`, at most `cap` bytes.
     #[must_use]
     pub fn new(number: u8, source: OwnedFd, sink: Sink, cap: Option<u64>) -> Self {
-        Stream { number, source: Some(source), sink, pending: Vec::new(), bytes: 0, cap, full: false }
+        Stream { number, source: Some(source), sink, pending: Vec::new(), bytes: 0, cap, full: false, refused: None }
     }
 
     /// Bytes the command wrote, the ones past the cap not counted.
@@ -57,6 +59,21 @@ impl Stream {
             Sink::Buffer(bytes) => bytes,
             Sink::Descriptor(_) => Vec::new(),
         }
+    }
+
+    /// Where it goes, if that is a descriptor.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<&OwnedFd> {
+        match &self.sink {
+            Sink::Buffer(_) => None,
+            Sink::Descriptor(sink) => Some(sink),
+        }
+    }
+
+    /// Why not everything was handed on: a full disk, a limit on the size of files.
+    #[must_use]
+    pub fn refused(&self) -> Option<Errno> {
+        self.refused
     }
 
     /// Everything was read and handed on.
@@ -118,7 +135,8 @@ impl Stream {
             Ok(written) => drop(self.pending.drain(..written)),
             Err(Errno::INTR | Errno::AGAIN) => {}
             // The reader has gone: closing our end lets the command have its SIGPIPE.
-            Err(_) => {
+            Err(errno) => {
+                self.refused = (errno != Errno::PIPE).then_some(errno);
                 self.pending.clear();
                 self.source = None;
             }
