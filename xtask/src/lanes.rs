@@ -11,10 +11,13 @@ use crate::cargo::tests_of;
 use crate::stage::{NOBODY, Stage};
 use crate::tally::{Tally, from_junit, from_libtest};
 use crate::workspace::{Workspace, cargo};
-use crate::{checks, install, suite, vm};
+use crate::{checks, install, languages, suite, vm};
 
 /// Packages whose tests need `enclos` itself and are lanes of their own.
 const SUITES: [&str; 3] = ["enclos-tests-e2e", "enclos-tests-escape", "enclos-tests-compat"];
+
+/// Packages whose tests need compilers.
+const JUDGE: [&str; 2] = ["enclos-judge", "enclos-server"];
 
 /// Programs of PyPI that call `bwrap`.
 const PROGRAMS: [&str; 2] = ["BuildStream==2.8.1", "asv-bwrap==0.1"];
@@ -29,11 +32,12 @@ struct Lane {
     run: fn(&mut Run) -> Result<Tally>,
 }
 
-const LANES: [Lane; 11] = [
+const LANES: [Lane; 12] = [
     Lane { name: "fmt", what: "every file is formatted", run: |_| check("fmt", &["--all", "--check", "--", "-l"]) },
     Lane { name: "clippy", what: "no warning in any target", run: |_| clippy() },
     Lane { name: "checks", what: "tiers, invariants, documents (cargo xtask check)", run: |run| checks::run(&run.workspace) },
     Lane { name: "unit", what: "the tests inside the crates", run: unit },
+    Lane { name: "judge", what: "the judge and its server, with every language Debian has", run: judge },
     Lane { name: "doc", what: "the examples in the documentation", run: |_| doc() },
     Lane { name: "e2e", what: "the program, as root", run: |run| run.suite("e2e", None) },
     Lane { name: "escape", what: "attempts to break out, as root", run: |run| run.suite("escape", None) },
@@ -125,9 +129,24 @@ fn clippy() -> Result<Tally> {
 
 /// Tests inside the crates, by nextest; by our own runner where nextest is missing, because building it takes longer than the tests.
 fn unit(run: &mut Run) -> Result<Tally> {
+    tests_inside(run, |package| !SUITES.contains(&package) && !JUDGE.contains(&package))
+}
+
+/// The tests of the judge's crates, which need compilers, and the reference program of every language that is installed.
+fn judge(run: &mut Run) -> Result<Tally> {
+    languages::install(&run.workspace)?;
+    let total = tests_inside(run, |package| JUDGE.contains(&package))?;
+    let mut command = Command::new(cargo());
+    command.args(["run", "--quiet", "--locked", "--package", "enclos-server", "--", "judge", "test"]).stdin(Stdio::null());
+    let status = command.status().context("running enclos-server judge test")?;
+    Ok(total + Tally::one(status.success()))
+}
+
+/// The tests of the packages that `chosen` lets through.
+fn tests_inside(run: &mut Run, chosen: fn(&str) -> bool) -> Result<Tally> {
     if install::nextest().is_none() {
         println!("  note: cargo-nextest is not installed; these tests run in xtask's own runner, a process per test as well");
-        return unit_without_nextest(run);
+        return without_nextest(run, chosen);
     }
     // Below the root's own target directory, whatever CARGO_TARGET_DIR says: that is nextest's rule.
     let document = run.workspace.root.join("target/nextest/xtask/junit.xml");
@@ -136,9 +155,9 @@ fn unit(run: &mut Run) -> Result<Tally> {
         std::fs::remove_file(&document)?;
     }
     let mut command = Command::new(cargo());
-    command.args(["nextest", "run", "--workspace", "--locked", "--profile", "xtask", "--cargo-quiet"]);
-    SUITES.iter().for_each(|suite| {
-        command.args(["--exclude", suite]);
+    command.args(["nextest", "run", "--locked", "--profile", "xtask", "--cargo-quiet"]);
+    run.workspace.crates.iter().filter(|package| chosen(&package.name)).for_each(|package| {
+        command.args(["--package", &package.name]);
     });
     let status = command.stdin(Stdio::null()).status().context("running cargo nextest")?;
     let xml = std::fs::read_to_string(&document).with_context(|| format!("cargo nextest ({status}) wrote no {}", document.display()))?;
@@ -150,10 +169,10 @@ fn unit(run: &mut Run) -> Result<Tally> {
     Ok(tally)
 }
 
-fn unit_without_nextest(run: &mut Run) -> Result<Tally> {
+fn without_nextest(run: &mut Run, chosen: fn(&str) -> bool) -> Result<Tally> {
     let stage = Run::stage(&mut run.stage)?;
     let mut total = Tally::default();
-    for package in run.workspace.crates.iter().filter(|c| !SUITES.contains(&c.name.as_str())) {
+    for package in run.workspace.crates.iter().filter(|package| chosen(&package.name)) {
         for program in tests_of(&package.name)? {
             total += suite::run(&stage.suite(&package.name, &program, None)?)?;
         }

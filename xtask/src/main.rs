@@ -8,6 +8,7 @@ mod child_check;
 mod docs_check;
 mod install;
 mod lanes;
+mod languages;
 mod layers;
 mod perf;
 mod purity;
