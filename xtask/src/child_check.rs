@@ -11,10 +11,11 @@ use crate::source::{code_only, lines_with, without_tests};
 use crate::workspace::Workspace;
 
 /// Files in which every function runs between clone and exec.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "engine/sandbox/src/child/mod.rs",
     "engine/sandbox/src/child/confine.rs",
     "engine/sandbox/src/child/mounts.rs",
+    "engine/sandbox/src/child/nearby.rs",
     "engine/sandbox/src/init/command.rs",
 ];
 

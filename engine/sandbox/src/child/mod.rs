@@ -22,6 +22,7 @@
 
 pub mod confine;
 pub mod mounts;
+pub mod nearby;
 pub mod place;
 pub mod program;
 

@@ -21,6 +21,7 @@ use rustix::mount::{
 };
 
 use super::HIDDEN;
+use super::nearby::Nearby;
 use super::place::{IN_ROOT, Make, Place};
 use super::program::{Action, ActionKind, Filling, HERE, LayerNames, ScratchAt, ScratchSize, Tree};
 use crate::error::Stage;
@@ -37,6 +38,8 @@ pub struct Root {
     new: OwnedFd,
     /// The private tmpfs, attached out of the command's sight.
     scratch: Option<OwnedFd>,
+    /// Where the last place lay.
+    nearby: Nearby,
     in_user_namespace: bool,
 }
 
@@ -54,6 +57,11 @@ fn mount_id(fd: &OwnedFd) -> Result<u64, Errno> {
 
 fn attach(tree: &OwnedFd, at: impl AsFd) -> Result<(), Errno> {
     move_mount(tree, c"", at, c"", ATTACH)
+}
+
+/// Attaches a tree over a name in a directory; no link is followed.
+fn over_name(tree: &OwnedFd, directory: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    move_mount(tree, c"", directory, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 fn clone_tree(at: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
@@ -113,7 +121,7 @@ impl Root {
             Ok((scratch, new))
         };
         let (scratch, new) = mount().map_err(|e| (Stage::NewRoot, None, e))?;
-        Ok(Root { old, new, scratch, in_user_namespace })
+        Ok(Root { old, new, scratch, nearby: Nearby::none(), in_user_namespace })
     }
 
     /// Goes on in a root that a template has built. The private tmpfs is attached on a directory that nobody but the set-up may enter.
@@ -131,7 +139,7 @@ impl Root {
                     Some(scratch)
                 }
             };
-            Ok(Root { old: open(c"/")?, new, scratch, in_user_namespace })
+            Ok(Root { old: open(c"/")?, new, scratch, nearby: Nearby::none(), in_user_namespace })
         };
         mount().map_err(|e| (Stage::NewRoot, None, e))
     }
@@ -200,8 +208,8 @@ impl Root {
             ActionKind::Proc { place, hide, read_only, only_writable } => self.proc(place, hide, read_only, *only_writable),
             ActionKind::Devpts { place } => self.devpts(place),
             ActionKind::Mqueue { place } => {
-                let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
-                attach(&simple(c"mqueue", MountAttrFlags::empty()).map_err(operation)?, &at).map_err(operation)
+                let tree = simple(c"mqueue", MountAttrFlags::empty()).map_err(operation)?;
+                self.attach_in_place(&tree, place, Make::Directory(0o755))
             }
             ActionKind::Dir { place, mode } => self.directory(place, *mode),
             ActionKind::File { place, filling, mode } => self.file(place, filling, *mode).map_err(operation),
@@ -222,7 +230,7 @@ impl Root {
 
     /// Attaches; a tree over `/` becomes the root that later operations build on.
     fn attach_at(&mut self, tree: OwnedFd, at: &OwnedFd, place: &Place) -> Result<(), Errno> {
-        attach(&tree, at)?;
+        self.cover(&tree, at)?;
         if place.is_root() {
             self.new = tree;
         }
@@ -278,14 +286,29 @@ impl Root {
     }
 
     /// Attaches a tree at a place made for its kind.
-    fn attach_made(&self, tree: &OwnedFd, place: &Place) -> Result<(), (Stage, Errno)> {
+    fn attach_made(&mut self, tree: &OwnedFd, place: &Place) -> Result<(), (Stage, Errno)> {
         let is_directory = FileType::from_raw_mode(fstat(tree).map_err(|e| (Stage::Source, e))?.st_mode).is_dir();
         let make = if is_directory { Make::Directory(0o755) } else { Make::File(0o444) };
-        let at = place.open_or_make(self.new.as_fd(), make).map_err(|e| (Stage::Place, e))?;
-        attach(tree, &at).map_err(|e| (Stage::Operation, e))
+        self.attach_in_place(tree, place, make)
     }
 
-    fn scratch_places(&self, places: &[ScratchAt]) -> Result<(), (Stage, Errno)> {
+    /// Attaches a tree at a place, which is made where nothing is.
+    fn attach_in_place(&mut self, tree: &OwnedFd, place: &Place, make: Make) -> Result<(), (Stage, Errno)> {
+        // Most places are new, and have neighbours: the fewest calls are tried first.
+        if self.nearby.attach(self.new.as_fd(), place, make, tree).is_ok() {
+            return Ok(());
+        }
+        let at = place.open_or_make(self.new.as_fd(), make).map_err(|e| (Stage::Place, e))?;
+        self.cover(tree, &at).map_err(|e| (Stage::Operation, e))
+    }
+
+    /// Attaches a tree over what is open at `at`, whatever lies there.
+    fn cover(&mut self, tree: &OwnedFd, at: &OwnedFd) -> Result<(), Errno> {
+        self.nearby.forget();
+        attach(tree, at)
+    }
+
+    fn scratch_places(&mut self, places: &[ScratchAt]) -> Result<(), (Stage, Errno)> {
         let operation = |e| (Stage::Operation, e);
         for at in places {
             let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
@@ -295,8 +318,7 @@ impl Root {
                     .map_err(operation)?;
             }
             let tree = clone_tree(scratch, &at.name).map_err(operation)?;
-            let place = at.place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
-            attach(&tree, &place).map_err(operation)?;
+            self.attach_in_place(&tree, &at.place, Make::Directory(0o755))?;
         }
         Ok(())
     }
@@ -373,6 +395,7 @@ impl Root {
         }
         let mut text = [0u8; 32];
         let target = format_fd_path(&mut text, at.as_raw_fd());
+        self.nearby.forget();
         rustix::mount::mount(c"overlay", target, c"overlay", rustix::mount::MountFlags::empty(), options)?;
         if place.is_root() {
             self.new = place.open(self.new.as_fd())?;
@@ -382,7 +405,6 @@ impl Root {
 
     fn proc(&mut self, place: &Place, hide: &[Place], read_only: &[Place], only_writable: bool) -> Result<(), (Stage, Errno)> {
         let operation = |e| (Stage::Operation, e);
-        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
         let mount = || {
             let context = configure(c"proc")?;
             if !only_writable {
@@ -392,42 +414,72 @@ impl Root {
             fsconfig_create(&context)?;
             fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE | MountAttrFlags::MOUNT_ATTR_NOEXEC)
         };
-        let tree = mount().map_err(operation)?;
-        attach(&tree, &at).map_err(operation)?;
-        for place in hide {
-            self.hide(place).map_err(operation)?;
-        }
+        let proc = mount().map_err(operation)?;
+        self.attach_in_place(&proc, place, Make::Directory(0o755))?;
+        self.blind(&proc, hide).map_err(operation)?;
         for place in read_only {
-            let found = match place.open(self.new.as_fd()) {
+            let Some((_, name)) = place.last() else { continue };
+            if only_writable && rustix::fs::accessat(&proc, name, rustix::fs::Access::WRITE_OK, AtFlags::empty()).is_err() {
+                continue;
+            }
+            let tree = match clone_tree(&proc, name) {
                 Err(Errno::NOENT | Errno::ACCESS) => continue,
                 other => other.map_err(operation)?,
             };
-            let writable = rustix::fs::accessat(&self.new, &place.path, rustix::fs::Access::WRITE_OK, AtFlags::empty()).is_ok();
-            if only_writable && !writable {
-                continue;
-            }
-            let tree = clone_tree(&found, c"").map_err(operation)?;
             set_attributes(&tree, Attributes::READ_ONLY, false).map_err(operation)?;
-            attach(&tree, &found).map_err(operation)?;
+            over_name(&tree, &proc, name).map_err(operation)?;
         }
         Ok(())
     }
 
+    /// Covers files at the top of a procfs with the null device, so that reading gives nothing at all. What is not there needs no cover.
+    fn blind(&mut self, proc: &OwnedFd, places: &[Place]) -> Result<(), Errno> {
+        let mut cover: Option<OwnedFd> = None;
+        for place in places {
+            let Some((_, name)) = place.last() else { continue };
+            // Asked first: a copy that is closed without having been attached costs a grace period of the whole machine.
+            if rustix::fs::accessat(proc, name, rustix::fs::Access::EXISTS, AtFlags::empty()) == Err(Errno::NOENT) {
+                continue;
+            }
+            // A copy of a cover that is attached is read-only as that is.
+            let next = match &cover {
+                Some(cover) => clone_tree(cover, c"")?,
+                None => self.null()?,
+            };
+            match over_name(&next, proc, name) {
+                Ok(()) => cover = Some(next),
+                // No file: whatever it is, it is covered as such.
+                Err(_) => self.hide(place)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The null device, read-only; the new root has one when its /dev was made before.
+    fn null(&self) -> Result<OwnedFd, Errno> {
+        let tree = match clone_tree(&self.new, c"dev/null") {
+            Err(Errno::NOENT | Errno::NOTDIR) => clone_tree(&self.old, c"/dev/null")?,
+            other => other?,
+        };
+        set_attributes(&tree, Attributes::READ_ONLY, false)?;
+        Ok(tree)
+    }
+
     fn devpts(&mut self, place: &Place) -> Result<(), (Stage, Errno)> {
-        let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
         let mount = || {
             let context = configure(c"devpts")?;
             fsconfig_set_string(&context, c"ptmxmode", c"0666")?;
             fsconfig_set_string(&context, c"mode", c"620")?;
             fsconfig_create(&context)?;
             let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            attach(&fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?, &at)
+            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         };
-        mount().map_err(|e| (Stage::Operation, e))
+        let tree = mount().map_err(|e| (Stage::Operation, e))?;
+        self.attach_in_place(&tree, place, Make::Directory(0o755))
     }
 
     fn directory(&mut self, place: &Place, mode: u32) -> Result<(), (Stage, Errno)> {
-        if place.is_root() {
+        if place.is_root() || self.nearby.directory(self.new.as_fd(), place, mode).is_ok() {
             return Ok(());
         }
         let at = place.open_or_make(self.new.as_fd(), Make::Directory(mode)).map_err(|e| (Stage::Place, e))?;
@@ -436,6 +488,9 @@ impl Root {
     }
 
     fn file(&mut self, place: &Place, filling: &Filling, mode: u32) -> Result<(), Errno> {
+        if let Ok(file) = self.nearby.file(self.new.as_fd(), place, mode) {
+            return fill(&file, filling);
+        }
         let (parent, _) = place.open_parent(self.new.as_fd())?;
         drop(parent);
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
@@ -454,13 +509,16 @@ impl Root {
         if read_only {
             set_attributes(&tree, Attributes::READ_ONLY, false).map_err(operation)?;
         }
-        let at = place.open_or_make(self.new.as_fd(), Make::File(0o444)).map_err(|e| (Stage::Place, e))?;
-        attach(&tree, &at).map_err(operation)?;
+        self.attach_in_place(&tree, place, Make::File(0o444))?;
+        let scratch = self.scratch.as_ref().ok_or((Stage::Operation, Errno::INVAL))?;
         // The name goes after the tree has its place: what has no name cannot be attached.
         unlinkat(scratch, name, AtFlags::empty()).map_err(operation)
     }
 
     fn symlink(&mut self, target: &CStr, place: &Place) -> Result<(), Errno> {
+        if self.nearby.symlink(self.new.as_fd(), place, target).is_ok() {
+            return Ok(());
+        }
         let (parent, name) = place.open_parent(self.new.as_fd())?;
         match symlinkat(target, &parent, name) {
             Err(Errno::EXIST) => {
@@ -481,15 +539,10 @@ impl Root {
         if FileType::from_raw_mode(fstat(&at)?.st_mode).is_dir() {
             let tree = tmpfs(Some(c"4096"), Some(c"2"), c"0000")?;
             set_attributes(&tree, Attributes::READ_ONLY, false)?;
-            attach(&tree, &at)
+            self.cover(&tree, &at)
         } else {
-            // The null device, so that reading gives nothing at all; the new root has one when its /dev was made before.
-            let tree = match clone_tree(&self.new, c"dev/null") {
-                Err(Errno::NOENT | Errno::NOTDIR) => clone_tree(&self.old, c"/dev/null")?,
-                other => other?,
-            };
-            set_attributes(&tree, Attributes::READ_ONLY, false)?;
-            attach(&tree, &at)
+            // So that reading gives nothing at all.
+            self.cover(&self.null()?, &at)
         }
     }
 }

@@ -61,6 +61,11 @@ impl Place {
         self.steps.is_empty()
     }
 
+    /// The directory it lies in and its name there; `None` for the root itself.
+    pub fn last(&self) -> Option<(&CString, &CString)> {
+        self.steps.last().map(|(parent, name)| (parent, name))
+    }
+
     /// Opens what is there (`O_PATH`). Child-safe.
     pub fn open(&self, root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         openat2(root, &self.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)
