@@ -12,7 +12,7 @@ use crate::parent::Parent;
 use crate::procfs::{cgroup_mounts, memberships};
 use crate::v1::Hierarchy;
 use crate::v2::Tree;
-use crate::{Controller, ControllerSet, Missing};
+use crate::{CgroupError, Controller, ControllerSet, Limits, Missing};
 
 /// The kernel's texts from which a host is read.
 #[derive(Clone, Debug, Default)]
@@ -173,6 +173,12 @@ impl Host {
         self.kind
     }
 
+    /// Whether a v1 hierarchy has `controller`, usable or not; the v2 tree cannot have it then. Touches no file.
+    #[must_use]
+    pub fn is_on_v1(&self, controller: Controller) -> bool {
+        self.v1.iter().any(|hierarchy| hierarchy.controllers.has(controller))
+    }
+
     /// Where `controller` is used, asked for alone.
     ///
     /// # Errors
@@ -189,6 +195,17 @@ impl Host {
             }
             _ => Err(Missing::NotMounted),
         }
+    }
+
+    /// In how many hierarchies a group with these limits is made.
+    ///
+    /// # Errors
+    /// As for [`Host::create`], where nothing but the place is in the way.
+    pub fn hierarchies(&self, limits: &Limits) -> Result<usize, CgroupError> {
+        let layout = self
+            .layout(limits.required(), limits.wanted())
+            .map_err(|(controller, reason)| CgroupError::MissingController { controller, reason })?;
+        Ok(layout.v1.len() + usize::from(layout.v2.is_some()))
     }
 
     /// In which hierarchies a group is made that must have `required` and should have `wanted`.

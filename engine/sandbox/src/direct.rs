@@ -233,7 +233,7 @@ impl Started<'_> {
             pidfd: self.inner.pidfd.as_fd(),
             id: launch::FIRST_ID,
             last: true,
-            clock: CpuClock::new(group, || Some(self.inner.pid)),
+            clock: CpuClock::new(bounds.limits.cpu.is_some() || bounds.limits.idle.is_some(), group, || Some(self.inner.pid)),
             group,
             cpus: if cpus == 0 { bounds.facts.cpus } else { cpus },
             streams: Vec::new(),

@@ -105,6 +105,15 @@ pub fn new_user_namespace() -> Result<(), Errno> {
     unsafe { syscall(__NR_unshare, [libc::CLONE_NEWUSER as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Makes a new network namespace for this process alone (`unshare(CLONE_NEWNET)`), owned by the user namespace it is in.
+///
+/// # Errors
+/// What unshare(2) says; `ENOSPC` past `user.max_net_namespaces`.
+pub fn new_network_namespace() -> Result<(), Errno> {
+    // SAFETY: takes a number; changes which network this thread's calls see and nothing else.
+    unsafe { syscall(__NR_unshare, [libc::CLONE_NEWNET as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// Makes a new cgroup namespace whose roots are the groups this process is in now (`unshare(CLONE_NEWCGROUP)`, cgroup_namespaces(7)).
 ///
 /// # Errors

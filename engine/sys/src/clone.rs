@@ -52,6 +52,11 @@ impl NamespaceFlags {
     pub const fn and_if(self, wanted: bool, other: Self) -> Self {
         if wanted { self.and(other) } else { self }
     }
+    /// Those that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
     /// Whether all of `other` are in.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
@@ -242,6 +247,8 @@ pub enum Until {
     Executed,
     /// Go on at once; the child runs beside its maker, sharing memory (a parked command).
     Cloned,
+    /// The same, and it shares the table of descriptors too (`CLONE_FILES`): what it opens its maker has.
+    ClonedWithDescriptors,
 }
 
 struct Entry<'a, T: ?Sized> {
@@ -251,7 +258,7 @@ struct Entry<'a, T: ?Sized> {
 
 extern "C" fn enter<T: ?Sized>(entry: *mut c_void) -> c_int {
     // SAFETY: `clone_sharing_memory` passes a pointer to an `Entry` of the same `T`. With `Until::Executed` it lies in the frame of the
-    // suspended maker; with `Until::Cloned` it was leaked on purpose into the child's own stack area, see there.
+    // suspended maker; without it was leaked on purpose into the child's own stack area, see there.
     let entry = unsafe { &*entry.cast::<Entry<'_, T>>() };
     (entry.run)(entry.context)
 }
@@ -259,13 +266,17 @@ extern "C" fn enter<T: ?Sized>(entry: *mut c_void) -> c_int {
 /// Makes a process that shares this process's memory (`CLONE_VM`) until it executes, on a stack of its own. Child-safe: the sandbox's init
 /// calls it. Returns the child's id. `run`'s value becomes the exit status if it comes back.
 ///
-/// `run` must not unwind, and obeys the rule of this crate. With [`Until::Cloned`] `context` must be `'static` in effect: the maker keeps it
+/// `run` must not unwind, and obeys the rule of this crate. Without [`Until::Executed`] `context` must be `'static` in effect: the maker keeps it
 /// and `stack` until the child has executed or ended. (The sandbox's init holds both for its whole life.)
 ///
 /// # Errors
 /// What clone(2) says, e.g. `EAGAIN` at a process limit.
 pub fn clone_sharing_memory<T: ?Sized>(stack: &Stack, until: Until, run: fn(&T) -> c_int, context: &T) -> Result<Pid, Errno> {
-    let wait = if until == Until::Executed { libc::CLONE_VFORK } else { 0 };
+    let wait = match until {
+        Until::Executed => libc::CLONE_VFORK,
+        Until::Cloned => 0,
+        Until::ClonedWithDescriptors => libc::CLONE_FILES,
+    };
     let flags = libc::CLONE_VM | wait | libc::SIGCHLD;
     // The entry lies at the top of the child's stack, so that it outlives this frame when the maker does not wait.
     let entry = Entry { run, context };

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use linux_raw_sys::general::__NR_execve;
 
 use crate::Errno;
+use crate::pages::Pages;
 use crate::raw::syscall;
 
 /// Argument or environment strings with the pointer array `execve(2)` wants.
@@ -34,7 +35,8 @@ impl Strings {
 /// must not allocate.
 #[derive(Debug)]
 pub struct StringBlock {
-    pointers: Box<[*const libc::c_char]>,
+    /// [`SLOTS`] pointers.
+    pointers: Pages,
     /// Where the environment's pointers begin; 0: nothing is laid out.
     environment: usize,
     /// Slots in use, both nulls included.
@@ -47,10 +49,26 @@ unsafe impl Send for StringBlock {}
 /// Most arguments and variables one message may carry.
 pub const MAX_STRINGS: usize = 8192;
 
+/// Pointers of a block: to the strings, and room for nulls and a shell's own argument.
+const SLOTS: usize = MAX_STRINGS + 4;
+
 impl StringBlock {
-    /// Room for [`MAX_STRINGS`] pointers and the nulls.
-    pub fn with_room() -> Self {
-        StringBlock { pointers: vec![std::ptr::null(); MAX_STRINGS + 4].into_boxed_slice(), environment: 0, used: 0 }
+    /// Room for [`MAX_STRINGS`] pointers and the nulls; it costs nothing until it is used.
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub fn with_room() -> Result<Self, Errno> {
+        Ok(StringBlock { pointers: Pages::zeroed(SLOTS * size_of::<*const libc::c_char>())?, environment: 0, used: 0 })
+    }
+
+    fn slots(&self) -> &[*const libc::c_char] {
+        // SAFETY: the pages are that long and aligned to more than a pointer; any bits, zeros at first, are a raw pointer.
+        unsafe { std::slice::from_raw_parts(self.pointers.as_ptr().cast(), SLOTS) }
+    }
+
+    fn slots_mut(&mut self) -> &mut [*const libc::c_char] {
+        // SAFETY: as in `slots`; the borrow of `self` makes this the only access.
+        unsafe { std::slice::from_raw_parts_mut(self.pointers.as_mut_ptr().cast(), SLOTS) }
     }
 
     /// Lays out the pointers: the first `arguments` strings of `block` are arguments; of the next `variables` strings the first `alternatives`
@@ -64,24 +82,25 @@ impl StringBlock {
         }
         let mut rest = block;
         let mut slot = 0;
+        let pointers = self.slots_mut();
         for index in 0..arguments + variables {
             let end = rest.iter().position(|byte| *byte == 0).ok_or(Errno::INVAL)?;
             if index == arguments {
-                self.pointers[slot] = std::ptr::null();
+                pointers[slot] = std::ptr::null();
                 slot += 1;
             }
             let variable = index.wrapping_sub(arguments);
             if index < arguments || variable >= alternatives || variable == chosen {
-                self.pointers[slot] = rest.as_ptr().cast();
+                pointers[slot] = rest.as_ptr().cast();
                 slot += 1;
             }
             rest = &rest[end + 1..];
         }
         if variables == 0 {
-            self.pointers[slot] = std::ptr::null();
+            pointers[slot] = std::ptr::null();
             slot += 1;
         }
-        self.pointers[slot] = std::ptr::null();
+        pointers[slot] = std::ptr::null();
         self.environment = arguments + 1;
         self.used = slot + 1;
         Ok(())
@@ -93,23 +112,25 @@ impl StringBlock {
     /// # Errors
     /// What execve(2) says; `E2BIG` without room for one more argument.
     pub fn execute_by_shell(&mut self, path: &std::ffi::CStr, block: &[u8]) -> Errno {
-        if !self.leads_into(block) || self.used >= self.pointers.len() {
+        if !self.leads_into(block) || self.used >= SLOTS {
             return Errno::TOOBIG;
         }
         // argv[0] gives its place to the shell, and the script's path comes after it: everything behind moves by one.
-        self.pointers.copy_within(1..self.used, 2);
-        self.pointers[0] = c"/bin/sh".as_ptr();
-        self.pointers[1] = path.as_ptr();
-        let environment = &raw const self.pointers[self.environment + 1];
+        let (used, environment) = (self.used, self.environment);
+        let pointers = self.slots_mut();
+        pointers.copy_within(1..used, 2);
+        pointers[0] = c"/bin/sh".as_ptr();
+        pointers[1] = path.as_ptr();
+        let environment = &raw const pointers[environment + 1];
         // SAFETY: every pointer leads into `block` (checked above), to the static string or to `path`, all zero-terminated and borrowed for the
         // whole call; both arrays ended with a null before the move and do after it.
-        unsafe { execve(c"/bin/sh", self.pointers.as_ptr(), environment) }
+        unsafe { execve(c"/bin/sh", pointers.as_ptr(), environment) }
     }
 
     /// Whether something is laid out and every pointer leads into `block`.
     fn leads_into(&self, block: &[u8]) -> bool {
         let inside = |pointer: &*const libc::c_char| pointer.is_null() || block.as_ptr_range().contains(&pointer.cast());
-        self.environment != 0 && self.pointers[..self.used].iter().all(inside)
+        self.environment != 0 && self.slots()[..self.used].iter().all(inside)
     }
 
     /// Executes `path` with what was laid out from `block`, which must be the same. Comes back only with an error. Child-safe.
@@ -120,12 +141,13 @@ impl StringBlock {
         if !self.leads_into(block) {
             return Errno::FAULT;
         }
-        let environment = &raw const self.pointers[self.environment];
+        let pointers = self.slots();
+        let environment = &raw const pointers[self.environment];
         // SAFETY: `lay_out` ended both arrays with a null. Every pointer leads into `block`, checked above, which is borrowed for the whole
         // call; `lay_out` found a zero byte after each start, and a block without one behind a pointer would end in the zero that
         // every later string ends with; should the bytes have changed since, the kernel reads at most to the next zero or faults with
         // EFAULT, which it answers instead of disturbing this process.
-        unsafe { execve(path, self.pointers.as_ptr(), environment) }
+        unsafe { execve(path, pointers.as_ptr(), environment) }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::forkserver::Born;
 use crate::init::Given;
 use crate::init::message::{ExecRequest, MAX_COLLECTED, MAX_SETS, flag};
 use crate::launch::guardian::{Guardian, make_group};
+use crate::launch::network::Network;
 use crate::launch::{self, Launch, Started};
 use crate::meter::{CpuClock, Evidence};
 use crate::plan::{Planned, plan};
@@ -136,6 +137,8 @@ impl Run {
     }
 
     fn start_own(command: &mut Command, policy: &Policy) -> Result<Run> {
+        // First, for it takes longest.
+        let network = Network::ahead(policy);
         let facts = Facts::probe()?;
         let planned = plan(policy, &facts, command.wants())?;
         let (mut group, mut guardian) = (None, None);
@@ -157,7 +160,7 @@ impl Run {
             hold: false,
             lease: planned.lease.as_ref().map(|lease| &lease.file),
         };
-        let started = launch::start(&planned.plan, &launch)?;
+        let started = launch::start_in(&planned.plan, &launch, network)?;
         started.release(&planned.plan)?;
         Ok(Self::with(command, Place::Own(Box::new(Own { facts, planned, guardian, group, started })), wiring, signals))
     }
@@ -231,6 +234,11 @@ impl Run {
             set_mask(mask);
         }
         let mut ended = ended.map_err(|error| self.name_command(error))?;
+        if let Place::Born(born) = &mut self.place
+            && ended.status.is_some()
+        {
+            born.is_over();
+        }
         if ended.cpu_us.is_none() {
             ended.cpu_us = reaped.map(|r| r.cpu_us);
         }
@@ -274,7 +282,8 @@ impl Run {
         let place = &self.place;
         let cpus = place.planned().plan.cpus.len();
         let shared = matches!(place, Place::Shared(..));
-        let clock = CpuClock::new(place.group(), || place.pid());
+        let limits = &place.planned().limits;
+        let clock = CpuClock::new(limits.cpu.is_some() || limits.idle.is_some(), place.group(), || place.pid());
         let mut watch = Watch {
             plan: &place.planned().plan,
             limits: &place.planned().limits,

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use enclos_cgroup::{Group, Name};
 use enclos_spec::Policy;
 use enclos_spec::plan::{FilterSource, Plan};
 use enclos_sys::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, openat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
@@ -149,7 +151,26 @@ pub struct Slot {
     planned: Arc<Planned>,
     /// The part of the plan that each sandbox carries out, for the words of its faults.
     fresh: Arc<Plan>,
+    /// Init of the sandbox it had last, which may still be on its way out.
+    last: Option<OwnedFd>,
 }
+
+impl Slot {
+    /// Whether it has no sandbox, or none after this time.
+    fn is_idle(&mut self, patience: Duration) -> bool {
+        if let Some(last) = &self.last {
+            let time = Timespec { tv_sec: 0, tv_nsec: i64::from(patience.subsec_nanos()) };
+            if !matches!(poll(&mut [PollFd::new(last, PollFlags::IN)], Some(&time)), Ok(1)) {
+                return false;
+            }
+            self.last = None;
+        }
+        true
+    }
+}
+
+/// How long a slot whose sandbox is ending is waited for before a new one is made, which takes about as long.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What is left of a sandbox when its command is done: to be waited for and removed off the request's path.
 #[derive(Debug)]
@@ -176,6 +197,8 @@ pub struct Born {
     pub pidfd: OwnedFd,
     /// Init has said that the command is parked.
     ready: bool,
+    /// Init has said that the command has ended, and so ends itself.
+    over: bool,
     fresh: Arc<Plan>,
     slot: Option<Slot>,
     template: std::sync::Weak<TemplateInner>,
@@ -223,16 +246,16 @@ impl TemplateInner {
         if planned.plan.seccomp.iter().any(|f| matches!(f, FilterSource::Program(_))) && planned.plan.seccomp.len() > 1 {
             return Err(Error::Unenforceable { field: "seccomp", missing: "a template holds one filter".to_owned() });
         }
-        let (lasting, fresh) = split(&planned.plan)?;
+        let (lasting, fresh) = split(planned.plan.clone())?;
         let groups = match &planned.limits.group {
             None => 0,
-            // Every hierarchy the group is in gives one descriptor; a throw-away group tells how many.
-            Some(_) => self.group(&planned)?.as_ref().map_or(Ok(0), |group| procs(group).map(|p| p.len()))?,
+            // Every hierarchy a group is in gives one descriptor.
+            Some(limits) => self.facts.cgroups.hierarchies(limits)?,
         };
         let request = SlotRequest { plan: planned.plan.clone(), groups };
         let socket = self.launcher.slot(&request)?;
         match next_reply(&socket) {
-            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh) }),
+            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), last: None }),
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&lasting, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),
@@ -247,8 +270,7 @@ impl TemplateInner {
 
     /// Makes a sandbox in a free slot, or in a new one.
     pub(super) fn spawn(self: &Arc<Self>) -> Result<Born> {
-        let free = lock(&self.free).pop();
-        let slot = match free {
+        let slot = match self.idle_slot() {
             Some(slot) => slot,
             None => self.make_slot()?,
         };
@@ -274,13 +296,29 @@ impl TemplateInner {
             park,
             pidfd,
             ready,
+            over: false,
             fresh: Arc::clone(&slot.fresh),
             slot: Some(slot),
             template: Arc::downgrade(self),
         })
     }
 
-    /// A slot whose sandbox is gone serves again.
+    /// A slot that is free now, or will be in a moment.
+    fn idle_slot(&self) -> Option<Slot> {
+        let mut free = lock(&self.free);
+        if let Some(at) = free.iter_mut().position(|slot| slot.is_idle(Duration::ZERO)) {
+            return Some(free.swap_remove(at));
+        }
+        let mut ending = if free.is_empty() { return None } else { free.remove(0) };
+        drop(free);
+        if ending.is_idle(PATIENCE) {
+            return Some(ending);
+        }
+        self.give_back(ending);
+        None
+    }
+
+    /// A slot whose sandbox is gone, or ending, serves again.
     pub(super) fn give_back(&self, slot: Slot) {
         lock(&self.free).push(slot);
     }
@@ -336,6 +374,11 @@ impl Born {
         Pid::from_raw(pid)
     }
 
+    /// Its command has ended, and with it the sandbox.
+    pub(crate) fn is_over(&mut self) {
+        self.over = true;
+    }
+
     /// Runs its command.
     pub(crate) fn execute(&self, request: &ExecRequest, streams: &[BorrowedFd<'_>]) -> Result<()> {
         send_exec(&self.park, request, FIRST_ID, streams)
@@ -344,11 +387,18 @@ impl Born {
 
 impl Drop for Born {
     fn drop(&mut self) {
-        let (Some(slot), Ok(pidfd)) = (self.slot.take(), self.pidfd.try_clone()) else { return };
-        let _ = rustix::net::send(&self.control, &crate::init::message::END_REQUEST, rustix::net::SendFlags::NOSIGNAL);
-        let retired = Retired { slot, pidfd, group: self.group.take() };
-        if let Some(template) = self.template.upgrade() {
-            let _ = template.retire.send(retired);
+        let (Some(mut slot), Ok(pidfd)) = (self.slot.take(), self.pidfd.try_clone()) else { return };
+        if !self.over {
+            let _ = rustix::net::send(&self.control, &crate::init::message::END_REQUEST, rustix::net::SendFlags::NOSIGNAL);
+        }
+        let Some(template) = self.template.upgrade() else { return };
+        match self.group.take() {
+            // Nothing is left to be removed, and the slot itself waits for the sandbox's end.
+            None => {
+                slot.last = Some(pidfd);
+                template.give_back(slot);
+            }
+            group => drop(template.retire.send(Retired { slot, pidfd, group })),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use enclos_spec::plan::Plan;
 use enclos_sys::Errno;
 use enclos_sys::clone::clone3;
+use enclos_sys::pages::trim_heap;
 use enclos_sys::signal::Blocked;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
@@ -60,16 +61,19 @@ fn make_slot(file: OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
     let file = std::fs::File::from(file);
     let malformed = |what: String| Failure::about(Stage::Control, Errno::INVAL, what);
     let text = read_from_start(&file).map_err(|e| malformed(e.to_string()))?;
-    let request: SlotRequest = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+    let SlotRequest { plan, groups } = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+    drop((text, file));
     let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "slot socket"))?;
-    let plan = &request.plan;
-    let context = SlotContext::prepare(plan, request.groups, ours)?;
+    let (namespaces, identity) = (slot::lasting(namespace_flags(&plan)), plan.identity.clone());
+    let context = SlotContext::prepare(plan, groups, ours)?;
+    // What the preparations needed is no memory of the slot, nor of a sandbox made from it.
+    trim_heap();
     let cloned = {
         let _blocked = Blocked::all();
-        clone3(slot::lasting(namespace_flags(plan)), None, slot::run, &context).map_err(|e| Failure::new(Stage::Clone, e))?
+        clone3(namespaces, None, slot::run, &context).map_err(|e| Failure::new(Stage::Clone, e))?
     };
-    idmap::write_maps(cloned.pid, &plan.identity, crate::launch::is_privileged())?;
+    idmap::write_maps(cloned.pid, &identity, crate::launch::is_privileged())?;
     let go = crate::init::message::RELEASE_REQUEST;
     rustix::net::send(&theirs, &go, rustix::net::SendFlags::NOSIGNAL).map_err(|e| Failure::new(Stage::Control, e))?;
     Ok((cloned.pidfd, theirs))

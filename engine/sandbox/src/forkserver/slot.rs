@@ -6,7 +6,7 @@ use enclos_spec::plan::{FilterSource, Op, Plan, ProcCover, Source};
 use enclos_sys::child::exit;
 use enclos_sys::clone::{NamespaceFlags, clone3};
 use enclos_sys::wait::{Wait, wait_pid};
-use enclos_sys::{Errno, fd, seccomp};
+use enclos_sys::{Errno, capability, fd, seccomp};
 use rustix::process::Pid;
 
 use crate::child::{self, Context};
@@ -27,6 +27,10 @@ pub struct SlotContext {
     placeholder: OwnedFd,
     /// The wide filter.
     filter: Option<Vec<u8>>,
+    /// What capabilities the bounding set of every sandbox keeps; taken away once.
+    bound: Option<u64>,
+    /// Securebits are locked, once.
+    lock_securebits: bool,
 }
 
 /// Namespaces of the slot itself: what its sandboxes, one after another, share. Its pid namespace has no one else in it: the slot's end is theirs, by the
@@ -47,13 +51,16 @@ impl SlotContext {
     ///
     /// # Errors
     /// A plan that a template cannot carry out, by name; or a source that is not there.
-    pub fn prepare(plan: &Plan, groups: usize, socket: OwnedFd) -> Result<SlotContext> {
+    pub fn prepare(plan: Plan, groups: usize, socket: OwnedFd) -> Result<SlotContext> {
+        let wide = plan.seccomp.first() == Some(&FilterSource::Default);
+        let options = launch::filter_options(false, !plan.cpus.is_empty());
+        let open_here = launch::opens_here(&plan);
         let (lasting, fresh) = split(plan)?;
         let control = spare()?;
         let park = spare()?;
         let cgroups: Vec<OwnedFd> = (0..groups).map(|_| spare()).collect::<Result<_>>()?;
         let numbers = [control.as_raw_fd(), park.as_raw_fd()].into_iter().chain(cgroups.iter().map(AsRawFd::as_raw_fd)).collect();
-        let mut base = launch::program(&lasting, Vec::new(), socket, None, Default::default(), launch::opens_here(plan))?;
+        let mut base = launch::program(&lasting, Vec::new(), socket, None, Default::default(), open_here)?;
         base.die_with_parent = true;
         base.cgroup_namespace = false;
         let mut program = launch::program(&fresh, cgroups, control, None, Default::default(), false)?;
@@ -64,14 +71,19 @@ impl SlotContext {
         program.die_with_parent = true;
         program.startup = None;
         program.start.park = Some(park);
-        let wide = plan.seccomp.first() == Some(&FilterSource::Default);
-        let options = launch::filter_options(false, !plan.cpus.is_empty());
+        // Neither hinders what a sandbox still has to do, and both are inherited.
+        let bound = program.confine.capabilities.as_mut().filter(|mask| mask.bound).map(|mask| {
+            mask.bound = false;
+            mask.keep
+        });
+        let lock_securebits = std::mem::take(&mut program.confine.lock_securebits);
         let ready = |stage| launch::filter_bytes(stage, &options);
         if wide {
             program.confine.filters = vec![ready(enclos_seccomp::Stage::Narrow)];
         }
         let filter = wide.then(|| ready(enclos_seccomp::Stage::Setup));
-        Ok(SlotContext { base: launch::context(base)?, sandbox: launch::context(program)?, numbers, placeholder: spare()?, filter })
+        let (base, sandbox) = (launch::context(base)?, launch::context(program)?);
+        Ok(SlotContext { base, sandbox, numbers, placeholder: spare()?, filter, bound, lock_securebits })
     }
 }
 
@@ -83,46 +95,48 @@ fn spare() -> Result<OwnedFd> {
 
 /// Splits a plan into what every sandbox of the slot shares and what each has fresh. A mount point of the fresh part is made in the lasting one, whose
 /// root is read-only at the end; a host tree that goes below a fresh mount is kept aside in the lasting root until then.
-pub fn split(plan: &Plan) -> Result<(Plan, Plan)> {
+pub fn split(mut plan: Plan) -> Result<(Plan, Plan)> {
     let hidden = std::path::Path::new("/.enclos");
     let aside = std::path::Path::new("/.enclos-host");
     let directory = |dst: &std::path::Path, mode| Op::Dir { dst: dst.to_owned(), mode, parent_mode: 0o755 };
+    // They may hold whole files: moved, not copied.
+    let ops = std::mem::take(&mut plan.ops);
     let mut lasting = Plan { ops: vec![directory(hidden, 0)], ..plan.clone() };
-    let mut fresh = Plan { ops: Vec::new(), ..plan.clone() };
+    let mut fresh = plan;
     let mut fresh_places: Vec<std::path::PathBuf> = Vec::new();
     let mut last: Vec<Op> = Vec::new();
-    for (index, op) in plan.ops.iter().enumerate() {
+    for (index, op) in ops.into_iter().enumerate() {
         match op {
-            Op::Scratch { places, .. } => {
+            Op::Scratch { ref places, .. } => {
                 for place in places {
                     if !fresh_places.iter().any(|p| place.dst.starts_with(p)) {
                         lasting.ops.push(directory(&place.dst, 0o755));
                     }
                     fresh_places.push(place.dst.clone());
                 }
-                fresh.ops.push(op.clone());
+                fresh.ops.push(op);
             }
-            Op::Proc { dst, .. } => {
+            Op::Proc { ref dst, .. } => {
                 // A user namespace may mount a procfs only where one is visible (mount_namespaces(7)): the slot's own, which each sandbox's covers.
                 lasting.ops.push(Op::Proc { dst: dst.clone(), cover: ProcCover::Writable });
                 fresh_places.push(dst.clone());
-                fresh.ops.push(op.clone());
+                fresh.ops.push(op);
             }
-            Op::RemountReadOnly { .. } => last.push(op.clone()),
+            Op::RemountReadOnly { .. } => last.push(op),
             Op::Bind { src, dst, access, optional, idmap } if fresh_places.iter().any(|p| dst.starts_with(p)) => {
                 let kept = aside.join(index.to_string());
-                let bind = |src: Source, dst: std::path::PathBuf, idmap| Op::Bind { src, dst, access: *access, optional: *optional, idmap };
-                lasting.ops.push(bind(src.clone(), kept.clone(), *idmap));
-                fresh.ops.push(bind(Source::Path(kept), dst.clone(), false));
+                let bind = |src: Source, dst: std::path::PathBuf, idmap| Op::Bind { src, dst, access, optional, idmap };
+                lasting.ops.push(bind(src, kept.clone(), idmap));
+                fresh.ops.push(bind(Source::Path(kept), dst, false));
             }
             Op::Overlay { dst, .. } | Op::Mqueue { dst } | Op::Tmpfs { dst, .. } | Op::BindData { dst, .. } => {
                 let missing =
                     format!("{}: a template cannot hold overlays, message queues or single files yet; run it without one", dst.display());
                 return Err(crate::Error::Unenforceable { field: "template", missing });
             }
-            other => match place_of(other) {
-                Some(dst) if fresh_places.iter().any(|p| dst.starts_with(p)) => fresh.ops.push(other.clone()),
-                _ => lasting.ops.push(other.clone()),
+            other => match place_of(&other) {
+                Some(dst) if fresh_places.iter().any(|p| dst.starts_with(p)) => fresh.ops.push(other),
+                _ => lasting.ops.push(other),
             },
         }
     }
@@ -158,22 +172,40 @@ pub fn run(context: &SlotContext) -> ! {
     let set_up = child::set_up(base).and_then(|root| {
         let at = |stage: Stage| move |errno: Errno| (stage, None, errno);
         child::hide(base).map_err(at(Stage::Process))?;
-        enclos_sys::capability::no_new_privileges().map_err(at(Stage::Process))?;
+        if let Some(keep) = context.bound {
+            capability::bound(keep).map_err(at(Stage::Capabilities))?;
+        }
+        if context.lock_securebits {
+            capability::lock_securebits().map_err(at(Stage::Capabilities))?;
+        }
+        capability::no_new_privileges().map_err(at(Stage::Process))?;
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(at(Stage::Process))?;
         if let Some(filter) = &context.filter {
             seccomp::install(filter).map_err(at(Stage::Seccomp))?;
         }
+        keep_only(context).map_err(at(Stage::Streams))?;
         Ok(root)
     });
     match set_up {
         Err(fault) => child::fail(base, fault),
         Ok(root) => {
             let _ = rustix::net::send(&base.control, &Reply::Ready.encode(), rustix::net::SendFlags::NOSIGNAL);
-            // Nothing of the root is dropped: the process ends by exit.
+            // Nothing of the root is dropped: its descriptors were closed with all others.
             std::mem::forget(root);
             serve(context, base.control.as_fd())
         }
     }
+}
+
+/// Closes what the lasting part was built from, and what is the launcher's: every sandbox would get a copy of each.
+fn keep_only(context: &SlotContext) -> Result<(), Errno> {
+    let kept = || context.numbers.iter().copied().chain([context.placeholder.as_raw_fd(), context.base.program.control.as_raw_fd()]);
+    let mut first = 3;
+    while let Some(next) = kept().filter(|number| *number >= first).min() {
+        fd::close_between(first, next - 1, false)?;
+        first = next + 1;
+    }
+    fd::close_from(first, false)
 }
 
 /// One sandbox for each message; its descriptors: control socket, park socket, groups.

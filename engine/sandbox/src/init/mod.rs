@@ -67,7 +67,7 @@ impl ParkedRoom {
     /// # Errors
     /// What mmap(2) says.
     pub fn new() -> Result<Self, Errno> {
-        Ok(ParkedRoom { request: Pages::zeroed(EXEC_HEADER + BLOCK)?, strings: StringBlock::with_room() })
+        Ok(ParkedRoom { request: Pages::zeroed(EXEC_HEADER + BLOCK)?, strings: StringBlock::with_room()? })
     }
     fn parts(&mut self) -> (&mut [u8], &mut StringBlock) {
         (&mut self.request, &mut self.strings)
@@ -91,7 +91,7 @@ impl Room {
     pub fn new() -> Result<Self, Errno> {
         Ok(Room {
             request: Pages::zeroed(EXEC_HEADER + BLOCK)?,
-            strings: StringBlock::with_room(),
+            strings: StringBlock::with_room()?,
             commands: vec![Job::default(); MAX_COMMANDS].into_boxed_slice(),
         })
     }
@@ -184,7 +184,7 @@ fn keep_only<'a>(context: &'a Context, signals: &OwnedFd, root: Root) -> Result<
     let program = &context.program;
     let streams = |e| (Stage::Streams, e);
     // Copies above every fixed number first, so that no move overwrites another's source.
-    let high = |from: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(from, 64).map_err(streams);
+    let high = |from: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(from, FIRST_FREE).map_err(streams);
     let control = high(program.control.as_fd())?;
     let signals = high(signals.as_fd())?;
     let scratch = root.into_scratch().map(|s| high(s.as_fd())).transpose()?;

@@ -3,9 +3,11 @@
 pub mod compile;
 pub mod guardian;
 pub mod idmap;
+pub mod network;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use enclos_cgroup::Group;
 use enclos_seccomp::Program as Filter;
@@ -26,6 +28,7 @@ use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::{ExecRequest, RELEASE_REQUEST, Reply};
 use crate::init::{Given, ParkedRoom, Room};
 use compile::Compiler;
+use network::Network;
 
 /// What is launched beside the plan itself.
 #[derive(Debug, Default)]
@@ -50,6 +53,8 @@ pub struct Started {
     /// Our end of the control socket.
     pub control: OwnedFd,
     waits: bool,
+    /// What the child was made with: freed when it runs on, not while it waits for us.
+    made_with: Mutex<Option<Box<Context>>>,
 }
 
 /// The name under which the first command of a sandbox runs.
@@ -60,7 +65,16 @@ pub const FIRST_ID: u32 = 0;
 /// # Errors
 /// The failed step, with the operation and the path. Nothing is left behind.
 pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
+    start_in(plan, launch, None)
+}
+
+/// The same, in a network that is being made.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> Result<Started> {
     compile::check_descriptors(plan)?;
+    let network = if network::suits(plan) { network.or_else(|| Network::begin(plan.loopback)) } else { None };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
     let first = launch.first.map(|(request, given)| First { request: request.encode(FIRST_ID), given });
@@ -70,13 +84,22 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     program.launcher = Some(own_pidfd()?);
     program.wait_release |= launch.hold;
     program.start.lease = launch.lease.map(AsRawFd::as_raw_fd);
-    let context = context(program)?;
+    let mut context = context(program)?;
     join_before(plan)?;
     let directory = launch.group.and_then(Group::v2_dir);
+    let flags = namespace_flags(plan);
     let make = if plan.join.pid.is_some() && plan.namespaces.pid { clone3_below } else { clone3 };
-    let Cloned { pid, pidfd } = make(namespace_flags(plan), directory, run, &context).map_err(clone_failure)?;
+    let mut born = |in_network: bool| {
+        context.program.loopback &= !in_network;
+        let flags = if in_network { flags.without(NamespaceFlags::NET) } else { flags };
+        make(flags, directory, run, &context).map_err(|errno| clone_failure(errno).into())
+    };
+    let Cloned { pid, pidfd } = match network {
+        None => born(false)?,
+        Some(network) => network.born_within(&mut born)?,
+    };
     drop(mask);
-    Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release })
+    Ok(Started { pid, pidfd, control: ours, waits: context.program.wait_release, made_with: Mutex::new(Some(Box::new(context))) })
 }
 
 /// A program with the room its process will write.
@@ -109,6 +132,8 @@ impl Started {
     /// The failed step; the process is ended then.
     pub fn release(&self, plan: &Plan) -> Result<()> {
         let released = self.map_and_release(plan);
+        // Ours must not keep the child's end of the socket open.
+        *self.made_with.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if released.is_err() {
             end(&self.control, &self.pidfd);
         }

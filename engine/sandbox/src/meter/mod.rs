@@ -25,9 +25,12 @@ pub struct CpuClock<'a> {
 }
 
 impl<'a> CpuClock<'a> {
-    /// For the tree below `init`, in `group` where there is one that counts.
+    /// For the tree below `init`, in `group` where there is one that counts; `watched`: a limit needs it while the command runs.
     #[must_use]
-    pub fn new(group: Option<&'a Group>, init: impl FnOnce() -> Option<Pid>) -> Self {
+    pub fn new(watched: bool, group: Option<&'a Group>, init: impl FnOnce() -> Option<Pid>) -> Self {
+        if !watched {
+            return CpuClock { group: None, init: None, base: Duration::ZERO, highest: Duration::ZERO };
+        }
         let group = group.filter(|g| g.cpu_usec().is_ok());
         let init = if group.is_some() { None } else { init() };
         CpuClock { group, init, base: Duration::ZERO, highest: Duration::ZERO }

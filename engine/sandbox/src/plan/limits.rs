@@ -143,7 +143,8 @@ pub fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved, open_files: Op
 /// for a report. Where a v1 hierarchy has them each costs a directory and a move, for which the kernel stops all clones and exits of the machine
 /// (`cgroup_threadgroup_rwsem`: milliseconds on a busy one): only a limit is worth that. CPU time alone needs no group: init waits for the whole pid namespace.
 fn meters(measure: bool, cpu_needed: bool, group: &GroupLimits, facts: &Facts) -> Meters {
-    let on_v2 = |controller| facts.cgroups.place(controller).is_ok_and(|place| place.version == Version::V2);
+    let on_v2 =
+        |controller| !facts.cgroups.is_on_v1(controller) && facts.cgroups.place(controller).is_ok_and(|place| place.version == Version::V2);
     let limited = group.memory.is_some() || group.pids.is_some() || cpu_needed;
     Meters {
         cpu: cpu_needed || (measure && (limited || on_v2(Controller::Memory))),

@@ -1,9 +1,15 @@
 //! What the command sees: the operations that build its root.
 
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use enclos_spec::plan::{Access, Content, Op, ProcCover, ScratchPlace, Source, Upper};
 use enclos_spec::{Net, Policy};
+use enclos_sys::Errno;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
 
 use super::identity::Chosen;
 use super::{HOME, Resolved, USER};
@@ -106,23 +112,36 @@ fn host_system(policy: &Policy, facts: &Facts, ops: &mut Vec<Op>) {
             None => bind(&directory.path, &directory.path, Access::ReadOnly, false),
         });
     }
-    ops.extend(ETC.iter().filter_map(|name| etc_entry(&Path::new("/etc").join(name))));
+    if let Ok(etc) = openat(CWD, c"/etc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        ops.extend(ETC.iter().filter_map(|name| etc_entry(&etc, name)));
+    }
     if policy.net == Net::Host {
         ops.push(bind("/etc/resolv.conf", "/etc/resolv.conf", Access::ReadOnly, true));
     }
 }
 
-/// How one entry of the host's `/etc` is shown; `None` where this host has none.
-fn etc_entry(path: &Path) -> Option<Op> {
-    if let Ok(target) = std::fs::read_link(path) {
-        return Some(Op::Symlink { target, dst: path.to_owned() });
+/// How one entry of the host's `/etc` is shown; `None` where this host has none. Looked at with as few calls as there can be: there are many, on the path of every run.
+fn etc_entry(etc: impl AsFd, name: &str) -> Option<Op> {
+    let path = Path::new("/etc").join(name);
+    let shown = |path: PathBuf| Some(bind(path.clone(), path, Access::ReadOnly, true));
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat(&etc, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::LOOP) => {
+            let target = PathBuf::from(OsString::from_vec(readlinkat(&etc, name, Vec::new()).ok()?.into_bytes()));
+            return Some(Op::Symlink { target, dst: path });
+        }
+        Err(Errno::ACCESS) if path.is_dir() => return shown(path),
+        Err(_) => return None,
+    };
+    let stat = fstat(&file).ok()?;
+    let size = u64::try_from(stat.st_size).ok()?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() || size > SMALL {
+        return shown(path);
     }
-    let metadata = std::fs::metadata(path).ok()?;
-    if metadata.is_file() && metadata.len() <= SMALL {
-        let content = Content::Bytes(std::fs::read(path).ok()?);
-        return Some(Op::File { dst: path.to_owned(), content, mode: 0o644, parent_mode: 0o755 });
-    }
-    Some(bind(path, path, Access::ReadOnly, true))
+    let mut bytes = vec![0; usize::try_from(size).ok()?];
+    std::fs::File::from(file).read_exact(&mut bytes).ok()?;
+    Some(Op::File { dst: path, content: Content::Bytes(bytes), mode: 0o644, parent_mode: 0o755 })
 }
 
 /// The entries of another root, each read-only, so that mount points never have to be made inside it.
