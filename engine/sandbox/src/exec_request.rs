@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use enclos_spec::Policy;
 use enclos_sys::Errno;
+use rustix::fs::{Mode, OFlags, fchmod, fstat};
 
 use crate::error::{Failure, Result, Stage};
 use crate::init::message::ExecRequest;
@@ -97,6 +98,7 @@ pub(crate) fn make_layers(policy: &Policy) -> Result<()> {
         if real != *layer {
             return Err(Failure::about(Stage::Source, Errno::LOOP, layer.display().to_string()).into());
         }
+        close_to_others(layer).map_err(|e| Failure::about(Stage::Prepare, e, layer.display().to_string()))?;
         for name in ["upper", "work"] {
             let path = layer.join(name);
             match std::fs::create_dir(&path) {
@@ -107,6 +109,15 @@ pub(crate) fn make_layers(policy: &Policy) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A set-user-id program below the overlay comes into the layer with its bit when it is opened for writing, and keeps it when it is changed through a shared mapping:
+/// nobody else may get to it there.
+fn close_to_others(layer: &Path) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(layer, flags, Mode::empty())?;
+    let mode = Mode::from_raw_mode(fstat(&directory)?.st_mode);
+    if mode.intersects(Mode::RWXG | Mode::RWXO) { fchmod(&directory, mode - Mode::RWXG - Mode::RWXO) } else { Ok(()) }
 }
 
 #[cfg(test)]

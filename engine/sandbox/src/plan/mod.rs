@@ -5,6 +5,7 @@
 mod identity;
 mod limits;
 mod root;
+mod set_id;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

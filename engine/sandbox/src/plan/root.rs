@@ -12,7 +12,7 @@ use enclos_sys::Errno;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
 
 use super::identity::Chosen;
-use super::{HOME, Resolved, USER};
+use super::{HOME, Resolved, USER, set_id};
 use crate::error::{Failure, Result, Stage};
 use crate::launch::idmap::errno_of;
 use crate::probe::Facts;
@@ -216,10 +216,16 @@ fn host_paths(policy: &Policy, chosen: &Chosen, limits: &Resolved, writable: &mu
         push(path, shown(path, path, Access::ReadOnly));
     }
     for path in &policy.rw {
+        if ranged {
+            set_id::refuse("rw", path)?;
+        }
         writable.push(path.clone());
         push(path, shown(path, path, Access::ReadWrite));
     }
     for binding in &policy.bind {
+        if ranged {
+            set_id::refuse("bind", &binding.src)?;
+        }
         writable.push(binding.dst.clone());
         push(&binding.dst, shown(&binding.src, &binding.dst, Access::ReadWrite));
     }

@@ -136,7 +136,7 @@ impl Stream {
             Err(Errno::INTR | Errno::AGAIN) => {}
             // The reader has gone: closing our end lets the command have its SIGPIPE.
             Err(errno) => {
-                self.refused = (errno != Errno::PIPE).then_some(errno);
+                self.refused = matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO).then_some(errno);
                 self.pending.clear();
                 self.source = None;
             }
