@@ -74,6 +74,7 @@ pub fn nest(program: &Program, proc: &OwnedFd) -> Result<(), Fault> {
     if confine.bound_counts {
         let bound = || {
             write(c"sys/user/max_inotify_instances", b"64")?;
+            write(c"sys/user/max_inotify_watches", b"8192")?;
             write(c"sys/user/max_user_namespaces", b"0")
         };
         match bound() {

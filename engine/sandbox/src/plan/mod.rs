@@ -184,8 +184,15 @@ fn landlock(policy: &Policy, facts: &Facts, write: Vec<PathBuf>, weakened: &mut 
 }
 
 fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved) -> Vec<Rlimit> {
-    // Pending signals (timers among them) are counted for the user on the host, whose others need theirs.
-    let fixed = [(Resource::Core, 0), (Resource::PendingSignals, 1024), (Resource::RealTimePriority, 0), (Resource::Nice, 0)];
+    // Pending signals (timers among them) and message queues are counted for the user on the host too, whose other programs need theirs. 128 KiB: one queue of the
+    // default size (mq_overview(7)).
+    let fixed = [
+        (Resource::Core, 0),
+        (Resource::PendingSignals, 1024),
+        (Resource::MessageQueue, 128 << 10),
+        (Resource::RealTimePriority, 0),
+        (Resource::Nice, 0),
+    ];
     let fixed = fixed.into_iter().map(|(resource, value)| Rlimit { resource, value });
     fixed.chain(asked_rlimits(policy, facts, limits, Some(4096))).collect()
 }

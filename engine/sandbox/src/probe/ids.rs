@@ -67,15 +67,30 @@ pub fn lease(own: &[IdRange]) -> Result<Lease> {
     let fail = |errno: Errno, what: &str| Failure::about(Stage::MapIds, errno, what);
     let (first, slots) = room(own).ok_or_else(|| fail(Errno::NOSPC, "this user namespace has no ids to give away"))?;
     let file = open_table().map_err(|e| fail(e, "/run/enclos/ids"))?;
+    // What the administrator has given to a user of this host is that user's: they could signal and trace the command.
+    let given: String = ["/etc/subuid", "/etc/subgid"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
     // Neighbours start at different places, so that two seldom try the same.
     let start = std::process::id().wrapping_mul(0x9e37) % slots;
     for step in 0..slots {
         let slot = (start + step) % slots;
+        if is_given(&given, first + slot * RANGE) {
+            continue;
+        }
         if try_lock_byte(&file, slot).map_err(|e| fail(e, "/run/enclos/ids"))? {
             return Ok(Lease { file, base: first + slot * RANGE });
         }
     }
-    Err(fail(Errno::USERS, "every range of ids is taken by a living sandbox").into())
+    Err(fail(Errno::USERS, "every range of ids is taken by a living sandbox, or given to a user in /etc/subuid").into())
+}
+
+/// Whether a line of `/etc/subuid` (or `subgid`) gives some of the ids from `base` on to anybody.
+fn is_given(table: &str, base: u32) -> bool {
+    let (first, end) = (u64::from(base), u64::from(base) + u64::from(RANGE));
+    table.lines().any(|line| {
+        let mut numbers = line.split(':').skip(1).map(|field| field.trim().parse::<u64>());
+        let (Some(Ok(from)), Some(Ok(count))) = (numbers.next(), numbers.next()) else { return false };
+        from < end && from.saturating_add(count) > first
+    })
 }
 
 fn open_table() -> Result<OwnedFd, Errno> {
@@ -129,6 +144,14 @@ mod tests {
         assert_eq!(room(&parse_map("0 100000 65536")), None);
         assert_eq!(room(&parse_map("0 100000 262144")), Some((65_536, 3)));
         assert_eq!(room(&[]), None);
+    }
+
+    #[test]
+    fn what_is_given_to_a_user_is_not_leased() {
+        let table = format!("ada:100000:65536\nbob:{}:10\n# {FIRST}:1\nbad\n", FIRST + RANGE + 5);
+        let given = |slot: u32| is_given(&table, FIRST + slot * RANGE);
+        assert_eq!([given(0), given(1), given(2)], [false, true, false]);
+        assert!(is_given("x:0:4294967295", FIRST) && !is_given("", FIRST));
     }
 
     #[test]
