@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use enclos_pool::{Entry, Lease, Pending, Queue, Refusal, promise};
+use enclos_pool::{Entry, Lease, Pending, Position, Queue, Refusal, promise};
 
 use crate::api::{Answer, Cancel, Job, JobError, Judge, NoObserver, Observer, SourceFile, Test};
 
@@ -111,6 +111,12 @@ pub fn submit_observed(
 }
 
 impl Submitted {
+    /// Where it is; `None`: it has ended.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self._guard.queue.position(self._guard.id)
+    }
+
     /// What came of it. A job that was dropped by a queue that drains is [`JobError::Cancelled`].
     ///
     /// # Errors

@@ -1,0 +1,383 @@
+//! The OpenAPI document: shapes from the wire types, addresses from the table here. It is checked in as `openapi.json`; a test compares
+//! them, and another that every address of the document is served and no other.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::{MEDIA_TYPE, Problem};
+use super::runs::MOST_WAIT;
+use super::wire;
+
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+    text.push('\n');
+    text
+});
+
+/// The document, as it is served and checked in.
+#[must_use]
+pub fn text() -> &'static str {
+    &TEXT
+}
+
+/// What an answer carries.
+enum Carries {
+    /// Nothing.
+    Nothing,
+    /// JSON of this shape.
+    Json(&'static str),
+    /// JSON of this shape, or a stream of events.
+    JsonOrEvents(&'static str),
+    /// JSON of any shape.
+    AnyJson,
+}
+
+struct Operation {
+    path: &'static str,
+    method: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    parameters: Vec<Value>,
+    body: Option<&'static str>,
+    answer: (u16, &'static str, Carries),
+    also: Vec<(u16, &'static str, Carries)>,
+    /// Statuses of the problems there can be.
+    problems: &'static [u16],
+}
+
+/// Of everything that receives a body.
+const RECEIVES: &[u16] = &[400, 401, 408, 413, 415, 422, 429, 500, 503];
+/// Of everything with a token in its path.
+const WITH_TOKEN: &[u16] = &[400, 401, 404, 500];
+
+fn token_parameter() -> Value {
+    json!({"name": "token", "in": "path", "required": true, "description": "The name that was given in the 202.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}})
+}
+
+fn query(name: &str, description: &str, schema: &Value) -> Value {
+    json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema})
+}
+
+fn operations() -> Vec<Operation> {
+    let mut operations = run_operations();
+    operations.extend(batch_operations());
+    operations.extend(server_operations());
+    operations
+}
+
+fn run_operations() -> Vec<Operation> {
+    let wait = query("wait", "`false`: as if the request said `\"async\": true`.", &json!({"type": "boolean"}));
+    let seconds = "Seconds to wait for the end of the run before answering.";
+    let seconds = query("wait", seconds, &json!({"type": "integer", "minimum": 0, "maximum": MOST_WAIT}));
+    vec![
+        Operation {
+            path: "/v1/runs",
+            method: "post",
+            id: "createRun",
+            summary: "Compile and run a program",
+            description: "Answers with the result; with 202 and a token, when the run is asynchronous; or, with `Accept: text/event-stream`, \
+                with a stream of server-sent events, each a JSON document of shape `Event`, named by its `type`. A client that goes away \
+                ends its run, unless it is asynchronous.",
+            parameters: vec![wait],
+            body: Some("RunRequest"),
+            answer: (200, "What came of the run.", Carries::JsonOrEvents("RunResult")),
+            also: vec![(202, "The run is accepted, and will be done even if the server is killed.", Carries::Json("Accepted"))],
+            problems: RECEIVES,
+        },
+        Operation {
+            path: "/v1/runs/stream",
+            method: "get",
+            id: "streamRun",
+            summary: "Run a program and talk to it",
+            description: "A WebSocket. The first message is a `RunRequest`; after it the client sends `ClientMessage`s as text, or standard \
+                input as binary messages. Back come `Event`s, one to a message. A client that goes away ends its run.",
+            parameters: vec![],
+            body: None,
+            answer: (101, "The connection is a WebSocket now.", Carries::Nothing),
+            also: vec![],
+            problems: &[401, 403, 426, 429],
+        },
+        Operation {
+            path: "/v1/runs/{token}",
+            method: "get",
+            id: "readRun",
+            summary: "An asynchronous run and, once it has ended, its result",
+            description: "",
+            parameters: vec![token_parameter(), seconds],
+            body: None,
+            answer: (200, "The run as it is now.", Carries::Json("RunRecord")),
+            also: vec![],
+            problems: WITH_TOKEN,
+        },
+        Operation {
+            path: "/v1/runs/{token}",
+            method: "delete",
+            id: "deleteRun",
+            summary: "End an asynchronous run and forget it",
+            description: "",
+            parameters: vec![token_parameter()],
+            body: None,
+            answer: (204, "It is gone.", Carries::Nothing),
+            also: vec![],
+            problems: WITH_TOKEN,
+        },
+        Operation {
+            path: "/v1/runs/{token}/cancel",
+            method: "post",
+            id: "cancelRun",
+            summary: "End an asynchronous run",
+            description: "A run that has ended stays as it is.",
+            parameters: vec![token_parameter()],
+            body: None,
+            answer: (200, "The run as it is now.", Carries::Json("RunRecord")),
+            also: vec![],
+            problems: WITH_TOKEN,
+        },
+    ]
+}
+
+fn batch_operations() -> Vec<Operation> {
+    vec![
+        Operation {
+            path: "/v1/batches",
+            method: "post",
+            id: "createBatch",
+            summary: "Many asynchronous runs, taken together or not at all",
+            description: "",
+            parameters: vec![],
+            body: Some("BatchRequest"),
+            answer: (202, "All runs are accepted.", Carries::Json("BatchAccepted")),
+            also: vec![],
+            problems: RECEIVES,
+        },
+        Operation {
+            path: "/v1/batches/{token}",
+            method: "get",
+            id: "readBatch",
+            summary: "A batch, with the verdict of each of its runs",
+            description: "Whole results are read run by run.",
+            parameters: vec![token_parameter()],
+            body: None,
+            answer: (200, "The batch as it is now.", Carries::Json("BatchRecord")),
+            also: vec![],
+            problems: WITH_TOKEN,
+        },
+        Operation {
+            path: "/v1/batches/{token}",
+            method: "delete",
+            id: "deleteBatch",
+            summary: "End every run of a batch and forget them",
+            description: "",
+            parameters: vec![token_parameter()],
+            body: None,
+            answer: (204, "It is gone.", Carries::Nothing),
+            also: vec![],
+            problems: WITH_TOKEN,
+        },
+    ]
+}
+
+fn server_operations() -> Vec<Operation> {
+    let read = |path, id, summary, answer| Operation {
+        path,
+        method: "get",
+        id,
+        summary,
+        description: "",
+        parameters: vec![],
+        body: None,
+        answer,
+        also: vec![],
+        problems: &[401, 500],
+    };
+    let document = read("/v1/openapi.json", "readDocument", "This document", (200, "OpenAPI 3.1.", Carries::AnyJson));
+    vec![
+        read("/v1/languages", "listLanguages", "Languages that are defined here", (200, "The languages.", Carries::Json("Languages"))),
+        read("/v1/info", "readInfo", "Version, limits and queue of this server", (200, "The server.", Carries::Json("Info"))),
+        Operation { problems: &[], ..document },
+    ]
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn answer(status: u16, description: &str, carries: &Carries) -> Value {
+    let mut answer = json!({ "description": description });
+    match carries {
+        Carries::Nothing => {}
+        Carries::Json(name) => answer["content"] = json!({"application/json": {"schema": reference(name)}}),
+        Carries::AnyJson => answer["content"] = json!({"application/json": {"schema": {"type": "object"}}}),
+        Carries::JsonOrEvents(name) => {
+            answer["content"] =
+                json!({"application/json": {"schema": reference(name)}, "text/event-stream": {"schema": {"type": "string"}}});
+        }
+    }
+    if status == 202 {
+        answer["headers"] = json!({"Location": {"description": "Where it is read.", "schema": {"type": "string"}}});
+    }
+    answer
+}
+
+fn problem(status: u16) -> Value {
+    let description = match status {
+        400 => "The request cannot be read: no JSON, or a field that is missing, unknown, of a wrong type or out of bounds.",
+        401 => "A key is needed, or this one is not known.",
+        403 => "Pages of other sites may not connect.",
+        404 => "There is no such thing, or it belongs to another key.",
+        408 => "The body came too slowly.",
+        413 => "The body is too large.",
+        415 => "The body does not say that it is JSON.",
+        422 => "The request can be read, but not carried out: a language that is not here, a limit beyond what is allowed.",
+        426 => "This address speaks WebSocket only.",
+        429 => "This key's quota or share of the queue is used up.",
+        503 => "The queue is full, or the server is shutting down.",
+        _ => "The server failed.",
+    };
+    let mut answer = json!({"description": description, "content": {MEDIA_TYPE: {"schema": reference("Problem")}}});
+    if matches!(status, 429 | 503) {
+        answer["headers"] = json!({"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}});
+    }
+    if status == 401 {
+        answer["headers"] = json!({"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}});
+    }
+    answer
+}
+
+fn operation(operation: &Operation) -> Value {
+    let mut responses = Map::new();
+    for (status, description, carries) in std::iter::once(&operation.answer).chain(&operation.also) {
+        responses.insert(status.to_string(), answer(*status, description, carries));
+    }
+    for status in operation.problems {
+        responses.insert(status.to_string(), problem(*status));
+    }
+    let mut value = json!({"operationId": operation.id, "summary": operation.summary, "responses": responses});
+    if !operation.description.is_empty() {
+        value["description"] = operation.description.into();
+    }
+    if !operation.parameters.is_empty() {
+        value["parameters"] = operation.parameters.clone().into();
+    }
+    if let Some(name) = operation.body {
+        value["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
+    }
+    value
+}
+
+/// A shape and all that it names.
+fn collect<T: ToSchema + PartialSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+fn schemas() -> Map<String, Value> {
+    let mut found = Vec::new();
+    collect::<wire::RunRequest>(&mut found);
+    collect::<wire::BatchRequest>(&mut found);
+    collect::<wire::RunResult>(&mut found);
+    collect::<wire::Accepted>(&mut found);
+    collect::<wire::BatchAccepted>(&mut found);
+    collect::<wire::RunRecord>(&mut found);
+    collect::<wire::BatchRecord>(&mut found);
+    collect::<wire::Languages>(&mut found);
+    collect::<wire::Info>(&mut found);
+    collect::<wire::Event>(&mut found);
+    collect::<wire::ClientMessage>(&mut found);
+    collect::<Problem>(&mut found);
+    found.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())).collect()
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for given in operations() {
+        let path = paths.entry(given.path).or_insert_with(|| json!({}));
+        path[given.method] = operation(&given);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Enclos judge",
+            "version": "1",
+            "description": "Compiles and runs programs that nobody trusts: confined, limited and measured. Unknown fields are refused. \
+                Errors are problem documents (RFC 9457).",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "security": [{}, {"bearer": []}, {"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "Where the server has keys."},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+            },
+            "schemas": schemas(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the document is checked in.
+    const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+    #[test]
+    fn the_document_that_is_checked_in_is_current() {
+        if std::env::var_os("ENCLOS_BLESS").is_some() {
+            std::fs::write(PLACE, text()).unwrap();
+        }
+        let stored = std::fs::read_to_string(PLACE).unwrap_or_default();
+        assert!(stored == text(), "openapi.json is not current: ENCLOS_BLESS=1 cargo test -p enclos-judge openapi writes it");
+    }
+
+    #[test]
+    fn every_shape_that_is_named_is_there() {
+        let document = document();
+        let mut named = Vec::new();
+        references(&document, &mut named);
+        assert!(named.len() > 50);
+        for name in named {
+            assert!(document.pointer(name.trim_start_matches('#')).is_some(), "{name}");
+        }
+    }
+
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn shapes_of_requests_are_closed() {
+        let schemas = schemas();
+        for name in [
+            "RunRequest",
+            "BatchRequest",
+            "Source",
+            "File",
+            "CompileOptions",
+            "RunOptions",
+            "Limits",
+            "Test",
+            "Checker",
+            "Program",
+            "Callback",
+        ] {
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+        }
+    }
+}
