@@ -1,4 +1,6 @@
 //! The program `enclos-server`: wires the faces into one process. No logic of a face is here.
+//!
+//! `enclos serve` and `enclos judge` become this program, which lies next to `enclos`.
 
 #![forbid(unsafe_code)]
 
@@ -9,20 +11,35 @@ use std::process::ExitCode;
 use enclos_spec::exit;
 
 mod launch;
+mod serve;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let word = args.next();
     match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
+        "serve" => serve::main(args),
         "launch" => launch::main(args),
+        "version" | "--version" | "-V" => print(concat!("enclos-server ", env!("CARGO_PKG_VERSION"), "\n")),
+        "help" | "--help" | "-h" => print(HELP),
         _ => fail("", &unknown(word.as_ref())),
     }
 }
+
+const HELP: &str = "enclos-server serve   serve the judge over HTTP (enclos-server serve --help)\n\
+                    enclos-server launch  the launcher, which a server starts for itself\n";
 
 fn unknown(word: Option<&OsString>) -> String {
     match word {
         None => "the command is missing: write enclos-server serve".to_owned(),
         Some(word) => format!("{word:?} is not a command: write serve"),
+    }
+}
+
+/// Writes text to stdout. A reader that has seen enough is no error.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail("", &format!("stdout: {error}")),
+        _ => ExitCode::SUCCESS,
     }
 }
 

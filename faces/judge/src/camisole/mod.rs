@@ -13,7 +13,6 @@
 //! is as good as absent, an error is one line and tells nothing of the host.
 
 mod answer;
-mod bound;
 mod check;
 pub mod format;
 mod report;

@@ -16,14 +16,13 @@ use enclos_host::tokio::task::spawn_blocking;
 use enclos_pool::Refusal;
 
 use super::answer::{Answer, accepted};
-use super::bound::AnswerBound;
 use super::format::{DecodeError, Format};
 use super::request::{self, Bounds};
 use super::settings::Options;
 use super::value::Value;
 use super::{report, status};
-use crate::api::{Cancel, Job, JobError, Judge};
-use crate::work::{Jobs, submit_observed};
+use crate::api::{Job, JobError, Judge, StepReport, Verdict};
+use crate::work::{Jobs, submit};
 
 const WELCOME: &str = "Welcome to Camisole. Use the /run endpoint to run some code!\n";
 
@@ -104,20 +103,14 @@ impl Shared {
 
     /// Runs a job in the caller's lane.
     async fn run(&self, caller: &str, job: Job) -> Result<crate::api::Answer, Answer> {
-        let cancel = Cancel::new();
-        let bound = AnswerBound::new(self.camisole.options.max_answer, cancel.clone());
         let language = job.language.clone();
-        let submitted =
-            submit_observed(&self.camisole.queue, caller, job, cancel, Box::new(bound.clone())).map_err(|refusal| refuse(&refusal))?;
-        let answer = submitted.answer().await;
-        if bound.is_exceeded() {
-            let most = self.camisole.options.max_answer;
-            return Err(Answer::error(
-                StatusCode::OK,
-                format!("the programs printed more than {most} bytes together, and that is the limit"),
-            ));
+        let submitted = submit(&self.camisole.queue, caller, job).map_err(|refusal| refuse(&refusal))?;
+        let answer = submitted.answer().await.map_err(|error| failed(&language, &error))?;
+        // There is no word for a stream that was cut; without one it would pass for what the program printed.
+        if steps(&answer).any(|step| (step.stdout_truncated || step.stderr_truncated) && step.verdict != Verdict::OutputLimit) {
+            return Err(Answer::error(StatusCode::OK, "the programs printed more together than one answer may hold"));
         }
-        answer.map_err(|error| failed(&language, &error))
+        Ok(answer)
     }
 }
 
@@ -200,8 +193,11 @@ async fn run(State(shared): Served, request: Request) -> Response {
 }
 
 fn size(answer: &crate::api::Answer) -> usize {
-    let steps = answer.compile.iter().chain(answer.tests.iter().filter_map(|test| test.step.as_ref()));
-    steps.map(|step| step.stdout.len() + step.stderr.len()).sum()
+    steps(answer).map(|step| step.stdout.len() + step.stderr.len()).sum()
+}
+
+fn steps(answer: &crate::api::Answer) -> impl Iterator<Item = &StepReport> {
+    answer.compile.iter().chain(answer.tests.iter().filter_map(|test| test.step.as_ref()))
 }
 
 async fn languages(State(shared): Served, headers: HeaderMap, body: Body) -> Response {
@@ -244,7 +240,7 @@ async fn test(State(shared): Served, headers: HeaderMap, body: Body) -> Response
         for language in languages.into_iter().filter(|language| language.available && !excluded.contains(&language.key)) {
             let job = shared.camisole.judge.reference(&language.key).map_err(|error| failed(&language.key, &error))?;
             let answer = shared.run(call.admitted.name(), job).await?;
-            let success = answer.verdict == crate::api::Verdict::Ok;
+            let success = answer.verdict == Verdict::Ok;
             let raw = Value::map(report::answer(&answer));
             results.push((language.key, Value::map([("success", Value::Bool(success)), ("raw", raw)])));
         }

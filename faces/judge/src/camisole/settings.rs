@@ -12,12 +12,6 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { key: "judge.camisole.max-tests", kind: Kind::Count(1, 1_000_000), default: "1000", help: "The most tests in one request." },
     Setting {
-        key: "judge.camisole.max-answer-size",
-        kind: Kind::Size,
-        default: "\"256M\"",
-        help: "The most bytes that all programs of one request may print together; a job that prints more is ended and answered with an error.",
-    },
-    Setting {
         key: "judge.camisole.beyond",
         kind: Kind::Word(&["cap", "refuse"]),
         default: "\"cap\"",
@@ -32,8 +26,6 @@ pub struct Options {
     pub max_body: usize,
     /// Tests of a request.
     pub max_tests: usize,
-    /// Bytes that all programs of a request may print.
-    pub max_answer: usize,
     /// Whether a limit that is too great is refused; else it is capped.
     pub refuse_beyond: bool,
 }
@@ -46,7 +38,6 @@ impl Options {
         Options {
             max_body: size(settings.size("judge.camisole.max-body-size")),
             max_tests: size(settings.count("judge.camisole.max-tests")),
-            max_answer: size(settings.size("judge.camisole.max-answer-size")),
             refuse_beyond: settings.text("judge.camisole.beyond") == Some("refuse"),
         }
     }

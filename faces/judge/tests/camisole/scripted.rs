@@ -12,7 +12,8 @@ use enclos_judge::api::{
 /// Languages `script` (interpreted), `Compiled`, and `Missing`.
 ///
 /// A source is lines; each test carries out all of them: `print TEXT`, `binary`, `cat` (its input), `limits` (what it was given), `exit N`,
-/// `signal N`, `wait` (until cancelled), `large N` (bytes), `panic`, `break` (a failure of Enclos), `uncompilable`, `no binary`.
+/// `signal N`, `wait` (until cancelled), `cut` (output that the answer
+/// has no room for), `over` (the output limit), `panic`, `break` (a failure of Enclos), `uncompilable`, `no binary`.
 #[derive(Debug, Default)]
 pub struct Scripted {
     pub limits: LimitSettings,
@@ -125,7 +126,8 @@ impl Scripted {
                 "binary" => step.stdout.extend([0xff, 0, b'\n']),
                 "cat" => step.stdout.extend(&test.stdin),
                 "limits" => step.stdout.extend(limits(&test.limits).bytes()),
-                "large" => step.stdout.resize(rest.parse().unwrap(), b'x'),
+                "cut" => step.stdout_truncated = true,
+                "over" => (step.stdout_truncated, step.verdict, step.signal) = (true, Verdict::OutputLimit, Some(9)),
                 "exit" => {
                     step.exit_code = rest.parse().ok();
                     step.verdict = Verdict::RuntimeError;

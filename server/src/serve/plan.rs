@@ -1,0 +1,196 @@
+//! From a configuration to everything the server is made of, checked before anything is started.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use enclos_host::connections::Bounds;
+use enclos_host::keys::Keys;
+use enclos_host::listen::Address;
+use enclos_host::settings::Settings;
+use enclos_judge::language::Registry;
+use enclos_judge::{camisole, native};
+use enclos_pool::Retention;
+
+/// A server that could be.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration it comes from.
+    pub settings: Settings,
+    /// Where everything is served.
+    pub listen: Vec<Address>,
+    /// Where health and metrics alone are served.
+    pub admin: Vec<Address>,
+    /// Who may call.
+    pub keys: Keys,
+    /// Bounds on connections.
+    pub bounds: Bounds,
+    /// For a body to come.
+    pub body_patience: Duration,
+    /// Bytes of all bodies.
+    pub body_memory: usize,
+    /// Bounds of the queue.
+    pub queue: enclos_pool::Settings,
+    /// The judge.
+    pub judge: enclos_judge::Settings,
+    /// Its camisole interface.
+    pub camisole: camisole::Options,
+    /// Its own interface.
+    pub native: native::Options,
+    /// The file of asynchronous runs; `None`: this user has no place for one.
+    pub store: Option<PathBuf>,
+    /// How long ended asynchronous runs are kept.
+    pub retention: Retention,
+}
+
+impl Plan {
+    /// Makes a plan. `environment` gives the variables that say where state lies.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one line each.
+    pub fn of(settings: Settings, environment: &dyn Fn(&str) -> Option<PathBuf>) -> Result<Plan, Vec<String>> {
+        let mut faults = Vec::new();
+        let listen = addresses(&settings, "server.listen", &mut faults);
+        let admin = addresses(&settings, "server.admin", &mut faults);
+        if listen.is_empty() && faults.is_empty() {
+            faults.push("server.listen: nothing to listen on: write e.g. [\"127.0.0.1:42920\"]".to_owned());
+        }
+        let keys = Keys::from_settings(&settings).unwrap_or_else(|bad| {
+            faults.push(bad.to_string());
+            Keys::open()
+        });
+        if keys.is_open() && !settings.flag("server.anonymous") {
+            faults.extend(listen.iter().filter(|address| !address.is_local()).map(unguarded));
+        }
+        let judge = enclos_judge::settings::of(&settings);
+        faults.extend(enclos_judge::settings::faults(&judge.limits));
+        if let Err(error) = Registry::load(judge.languages.as_deref()) {
+            faults.push(format!("judge.languages: {error}"));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let span = |key| settings.span(key).unwrap_or(Duration::MAX);
+        let own = enclos_pool::Settings::of_this_host();
+        let count = |key, otherwise: usize| settings.count(key).and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise);
+        let state = settings.text("server.state").map(PathBuf::from).or_else(|| state_directory(environment));
+        Ok(Plan {
+            bounds: Bounds {
+                connections: count("server.connections", 1),
+                head: span("server.head-timeout"),
+                write: span("server.write-timeout"),
+                drain: span("server.drain-timeout"),
+            },
+            body_patience: span("server.body-timeout"),
+            body_memory: settings.size("server.body-memory").and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX),
+            queue: enclos_pool::Settings {
+                cores: count("queue.cores", own.cores),
+                capacity: count("queue.capacity", own.capacity),
+                per_key: count("queue.per-key", own.per_key),
+                ..own
+            },
+            judge,
+            camisole: camisole::Options::of(&settings),
+            native: native::Options::of(&settings),
+            store: settings.text("judge.native.store").map(PathBuf::from).or_else(|| state.map(|state| state.join("judge.sqlite"))),
+            retention: native::settings::retention(&settings),
+            listen,
+            admin,
+            keys,
+            settings,
+        })
+    }
+}
+
+fn addresses(settings: &Settings, key: &str, faults: &mut Vec<String>) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    for text in settings.texts(key) {
+        match text.parse() {
+            Ok(address) => addresses.push(address),
+            Err(bad) => faults.push(format!("{key}: {bad}")),
+        }
+    }
+    addresses
+}
+
+fn unguarded(address: &Address) -> String {
+    format!(
+        "server.listen: {address} can be reached from other hosts, and whoever reaches it may run programs: add [[keys]], or listen on 127.0.0.1, or \
+         write anonymous = true into [server] if that is what you want"
+    )
+}
+
+/// Where state lies unless the configuration says so; absolute.
+fn state_directory(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let absolute = |name| environment(name).filter(|path| path.is_absolute());
+    // systemd gives several, with colons; the first is ours.
+    if let Some(given) = absolute("STATE_DIRECTORY") {
+        return given.to_str().and_then(|text| text.split(':').next()).map(PathBuf::from);
+    }
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/enclos".into());
+    }
+    let own = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    own.map(|directory| directory.join("enclos"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::records;
+    use super::*;
+
+    fn plan(file: &str) -> Result<Plan, Vec<String>> {
+        let settings =
+            Settings::read(&records(), file, &[]).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        Plan::of(settings, &|_| None)
+    }
+
+    #[test]
+    fn the_defaults_are_a_server_on_loopback() {
+        let plan = plan("").unwrap();
+        assert_eq!(plan.listen, ["127.0.0.1:42920".parse().unwrap()]);
+        assert!(plan.admin.is_empty() && plan.keys.is_open());
+        assert_eq!((plan.bounds.connections, plan.body_memory), (4096, 512 << 20));
+        assert_eq!(plan.queue.capacity, 1024);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_keys() {
+        for address in ["0.0.0.0:42920", "[::]:1", "192.168.1.2:80"] {
+            let file = format!("[server]\nlisten = [\"{address}\"]");
+            let told = plan(&file).unwrap_err();
+            assert!(told.len() == 1 && told[0].contains(&format!("http://{address} can be reached from other hosts")), "{told:?}");
+            assert!(plan(&format!("{file}\nanonymous = true")).is_ok());
+            let key = "[[keys]]\nname = \"a\"\nsha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"";
+            assert!(plan(&format!("{file}\n{key}")).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let told = plan(
+            "[server]\nlisten = [\"nowhere\"]\nadmin = [\"x\"]\n[[keys]]\nname = \"a\"\n[judge]\nlanguages = \"/does/not/exist\"\n\
+             [judge.limits.run]\ncpu = \"10h\"",
+        )
+        .unwrap_err();
+        let starts = ["server.listen: \"nowhere\"", "server.admin: \"x\"", "keys: a: ", "judge.limits.run.cpu: ", "judge.languages: "];
+        assert_eq!(told.len(), starts.len(), "{told:?}");
+        assert!(told.iter().zip(starts).all(|(told, start)| told.starts_with(start) && !told.contains('\n')), "{told:?}");
+        assert!(plan("[server]\nlisten = []").unwrap_err()[0].starts_with("server.listen: nothing to listen on"));
+    }
+
+    #[test]
+    fn state_lies_where_the_system_says() {
+        let with = |variables: &[(&str, &str)]| {
+            let variables: Vec<(String, PathBuf)> = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+            state_directory(&|name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+        };
+        assert_eq!(with(&[("STATE_DIRECTORY", "/a:/b"), ("HOME", "/h")]), Some("/a".into()));
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(with(&[("HOME", "/h")]), Some("/var/lib/enclos".into()));
+        } else {
+            assert_eq!(with(&[("HOME", "/h")]), Some("/h/.local/state/enclos".into()));
+            assert_eq!(with(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]), Some("/s/enclos".into()));
+            assert_eq!(with(&[("HOME", "relative")]), None);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Starts everything, and ends it in the reverse order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use enclos_cgroup::{Host, Maker, reap_orphans};
+use enclos_host::axum::{Router, middleware};
+use enclos_host::body::Bodies;
+use enclos_host::connections::{Bounds, serve};
+use enclos_host::health::{self, Ready};
+use enclos_host::keys::Keys;
+use enclos_host::listen::{Address, Listener};
+use enclos_host::metrics::{self, Metrics};
+use enclos_host::stop::Stop;
+use enclos_host::tokio;
+use enclos_host::{log, tokio::runtime};
+use enclos_judge::camisole::{self, Camisole};
+use enclos_judge::work::{Jobs, handler};
+use enclos_judge::{LocalJudge, native};
+use enclos_pool::{Local, Store};
+use enclos_sandbox::Launcher;
+
+use super::announce;
+use super::figures::{Counted, Figures};
+use super::plan::Plan;
+
+/// This program; its `launch` is the launcher.
+const OWN: &str = "/proc/self/exe";
+
+/// After the queue has ended, for the last answers to be read.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// One line: what could not be started.
+pub fn run(plan: Plan) -> Result<(), String> {
+    log::begin(&plan.settings);
+    reap();
+    let launcher = Launcher::start(OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
+    let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| format!("the judge could not be started: {error}"))?;
+    // Answers are short work for the runtime's threads: jobs run on those of the queue.
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;
+    let ended = runtime.block_on(async { Server::new(plan, Arc::new(judge))?.serve().await });
+    runtime.shutdown_background();
+    ended
+}
+
+/// Removes control groups, and what still runs in them, of servers that were killed before they could.
+fn reap() {
+    let host = match Host::probe() {
+        Ok(host) => host,
+        Err(error) => return tracing::warn!(%error, "control groups left by others could not be looked for"),
+    };
+    let reaped = reap_orphans(&host, |maker: Maker| maker.is_alive());
+    if !reaped.removed.is_empty() {
+        tracing::info!(groups = reaped.removed.len(), "removed what a killed server left");
+    }
+    for error in reaped.failed {
+        tracing::warn!(%error, "a control group left by another could not be removed");
+    }
+}
+
+struct Server {
+    listen: Vec<Address>,
+    admin: Vec<Address>,
+    bounds: Bounds,
+    queue: Arc<Jobs>,
+    stop: Stop,
+    app: Router,
+    admin_app: Router,
+}
+
+impl Server {
+    fn new(plan: Plan, judge: Arc<LocalJudge>) -> Result<Server, String> {
+        let (stop, metrics, keys) = (Stop::default(), Metrics::default(), Arc::new(plan.keys));
+        let counted = Arc::new(Counted::new(Arc::clone(&judge), &metrics));
+        let queue = Local::start(plan.queue, handler(Arc::clone(&counted) as _));
+        let queue: Arc<Jobs> = Arc::new(queue.map_err(|error| format!("the queue could not be started: {error}"))?);
+        metrics.register(|registry| registry.register_collector(Box::new(Figures::new(Arc::clone(&queue), judge))));
+        let bodies = Bodies::new(plan.body_memory, plan.body_patience);
+        let camisole = camisole::router(Camisole {
+            judge: Arc::clone(&counted) as _,
+            queue: Arc::clone(&queue),
+            keys: Arc::clone(&keys),
+            bodies: bodies.clone(),
+            options: plan.camisole,
+        });
+        let parts = native::Parts {
+            judge: counted,
+            queue: Arc::clone(&queue),
+            keys: Arc::clone(&keys),
+            bodies,
+            options: plan.native,
+            store: open_store(plan.store.as_deref(), plan.retention)?,
+        };
+        let native = native::Native::start(parts).map_err(|error| format!("asynchronous runs cannot be taken up again: {error}"))?;
+        let native = native::router(native);
+        let health = |keys: Option<Arc<Keys>>| health::routes(stop.clone(), ready(&queue), metrics.clone(), keys);
+        let admin_app = health(None);
+        let guarded = (!keys.is_open()).then_some(keys);
+        let app = camisole.merge(native).merge(health(guarded)).fallback(camisole::not_found);
+        let app = app.layer(middleware::from_fn_with_state(metrics.clone(), metrics::count));
+        Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app })
+    }
+
+    async fn serve(self) -> Result<(), String> {
+        let (listeners, admin) = (bind(&self.listen).await?, bind(&self.admin).await?);
+        let insisted = self.stop.on_signals().map_err(|error| format!("signals cannot be caught: {error}"))?;
+        for address in listeners.iter().filter_map(Listener::address) {
+            announce(&format!("listening on {address}"));
+        }
+        tracing::info!("serving");
+        let draining = {
+            let (stop, queue, patience) = (self.stop.clone(), self.queue, self.bounds.drain);
+            tokio::spawn(async move {
+                stop.asked().await;
+                tracing::info!("ending: no more work is taken");
+                tokio::task::spawn_blocking(move || queue.drain(patience)).await
+            })
+        };
+        let bounds = Bounds { drain: self.bounds.drain + LAST_WORDS, ..self.bounds };
+        let serving = async {
+            let admin = serve(admin, self.admin_app, bounds, self.stop.clone());
+            let (dropped, _) = tokio::join!(serve(listeners, self.app, bounds, self.stop.clone()), admin);
+            let drained = draining.await.ok().and_then(Result::ok).unwrap_or_default();
+            tracing::info!(dropped, finished = drained.finished, cancelled = drained.cancelled + drained.dropped, "ended");
+        };
+        tokio::select! {
+            () = serving => {}
+            () = insisted => tracing::warn!("ended at once, as asked twice"),
+        }
+        Ok(())
+    }
+}
+
+/// Work is taken as long as there is room for it.
+fn ready(queue: &Arc<Jobs>) -> Ready {
+    let queue = Arc::clone(queue);
+    Arc::new(move || {
+        let figures = queue.metrics();
+        if figures.waiting < figures.capacity.max(1) { Ok(()) } else { Err(format!("the queue is full: {} jobs wait", figures.waiting)) }
+    })
+}
+
+fn open_store(file: Option<&std::path::Path>, retention: enclos_pool::Retention) -> Result<Option<Arc<Store>>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let failed =
+        |error: &dyn std::fmt::Display| format!("asynchronous runs cannot be kept in {}: {error}: see judge.native.store", file.display());
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+    }
+    Store::open(file, retention).map(|store| Some(Arc::new(store))).map_err(|error| failed(&error))
+}
+
+async fn bind(addresses: &[Address]) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(address.bind().await.map_err(|error| format!("{address}: cannot listen there: {error}"))?);
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,102 @@
+//! The keys of `[server]` and `[queue]`, and every record there is.
+
+use enclos_host::settings::{Kind, Setting};
+use enclos_host::{keys, log};
+use enclos_judge::{camisole, native, settings as judge};
+
+/// What the process itself needs.
+const SERVER: &[Setting] = &[
+    Setting {
+        key: "server.listen",
+        kind: Kind::Texts,
+        default: "[\"127.0.0.1:42920\"]",
+        help: "Where to listen: `ADDRESS:PORT`, `[ADDRESS]:PORT`, `localhost:PORT` or `unix:/PATH`. An address that other hosts can reach needs `[[keys]]`.",
+    },
+    Setting {
+        key: "server.admin",
+        kind: Kind::Texts,
+        default: "[]",
+        help: "Where to serve `/healthz`, `/readyz` and `/metrics` alone, without keys.",
+    },
+    Setting {
+        key: "server.anonymous",
+        kind: Kind::Flag,
+        default: "false",
+        help: "Listen on addresses that other hosts can reach though there are no keys: whoever reaches them may run programs.",
+    },
+    Setting {
+        key: "server.state",
+        kind: Kind::Path,
+        default: "",
+        help: "Directory of what outlives the process. Without it: `$STATE_DIRECTORY` (systemd sets it), else `/var/lib/enclos` for root, else `$XDG_STATE_HOME/enclos` or `$HOME/.local/state/enclos`.",
+    },
+    Setting {
+        key: "server.connections",
+        kind: Kind::Count(1, 1_000_000),
+        default: "4096",
+        help: "Connections at once; the next one waits until one ends.",
+    },
+    Setting {
+        key: "server.head-timeout",
+        kind: Kind::Span,
+        default: "\"10s\"",
+        help: "For the head of a request to come, and for the next request on a connection that is kept.",
+    },
+    Setting { key: "server.body-timeout", kind: Kind::Span, default: "\"60s\"", help: "For the body of a request to come; then 408." },
+    Setting {
+        key: "server.write-timeout",
+        kind: Kind::Span,
+        default: "\"60s\"",
+        help: "For the client to read some of its answer; then the connection is closed.",
+    },
+    Setting {
+        key: "server.drain-timeout",
+        kind: Kind::Span,
+        default: "\"30s\"",
+        help: "For work under way to end after SIGTERM; what is left is cancelled. A second SIGTERM ends at once.",
+    },
+    Setting {
+        key: "server.body-memory",
+        kind: Kind::Size,
+        default: "\"512M\"",
+        help: "What the bodies of all requests under way may hold together; then 503.",
+    },
+];
+
+const QUEUE: &[Setting] = &[
+    Setting {
+        key: "queue.cores",
+        kind: Kind::Count(1, 10_000),
+        default: "",
+        help: "Cores that jobs may use together. Without it: all that this process may use.",
+    },
+    Setting {
+        key: "queue.capacity",
+        kind: Kind::Count(0, 1_000_000),
+        default: "1024",
+        help: "Jobs that may wait; then 503 with `Retry-After`.",
+    },
+    Setting {
+        key: "queue.per-key",
+        kind: Kind::Count(0, 1_000_000),
+        default: "512",
+        help: "Jobs of one key that may wait; then 429 with `Retry-After`. The queue is fair between keys.",
+    },
+];
+
+const KEYS: &[Setting] = &[Setting {
+    key: "keys",
+    kind: Kind::Tables(keys::KEY_SETTINGS),
+    default: "",
+    help: "Who may call. A key is sent as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as the password in `http://any:KEY@host`. Without any key \
+           the server is open, and listens on addresses of this host only.",
+}];
+
+/// Every record.
+#[must_use]
+pub fn records() -> Vec<&'static [Setting]> {
+    let mut groups = vec![SERVER, QUEUE, log::SETTINGS];
+    groups.extend(judge::GROUPS);
+    groups.extend([camisole::SETTINGS, native::SETTINGS, KEYS]);
+    groups
+}
