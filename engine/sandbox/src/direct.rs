@@ -238,6 +238,7 @@ impl Started<'_> {
             cpus: if cpus == 0 { bounds.facts.cpus } else { cpus },
             streams: Vec::new(),
             relay: None,
+            handed: None,
             signals: None,
         };
         let mut seen = match watch.run() {

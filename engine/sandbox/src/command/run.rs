@@ -25,6 +25,7 @@ use crate::meter::{CpuClock, Evidence};
 use crate::plan::{Planned, plan};
 use crate::probe::Facts;
 use crate::sandbox::{Inner, Route};
+use crate::watch::handed::Handed;
 use crate::watch::relay::Relay;
 use crate::watch::stream::{Sink, Stream};
 use crate::watch::{self, Ended, FORWARDED, Watch};
@@ -56,6 +57,7 @@ pub(super) struct Run {
     /// See [`Wiring::joined`].
     joined: bool,
     relay: Option<Relay>,
+    handed: Option<Handed>,
     signals: Option<OwnedFd>,
     mask: Option<SignalSet>,
     name: String,
@@ -174,7 +176,17 @@ impl Run {
         });
         let name = command.words.arguments[0].to_string_lossy().into_owned();
         // The command's ends of the pipes close here, with `wiring.owned`.
-        Run { place, streams: wiring.streams, pipes: wiring.pipes, joined: wiring.joined, relay: wiring.relay, signals, mask, name }
+        Run {
+            place,
+            streams: wiring.streams,
+            pipes: wiring.pipes,
+            joined: wiring.joined,
+            relay: wiring.relay,
+            handed: wiring.handed,
+            signals,
+            mask,
+            name,
+        }
     }
 
     /// Where requests to init go.
@@ -297,6 +309,7 @@ impl Run {
             cpus: if cpus == 0 { place.facts().cpus } else { cpus },
             streams: std::mem::take(&mut self.streams),
             relay: self.relay.take(),
+            handed: self.handed.take(),
             signals: self.signals.take(),
         };
         let ended = watch.run();

@@ -11,6 +11,7 @@ use super::{Command, Home, Stdio};
 use crate::error::{Failure, Result, Stage};
 use crate::init::message::flag;
 use crate::plan::Resolved;
+use crate::watch::handed::Handed;
 use crate::watch::relay::{Relay, is_terminal};
 use crate::watch::stream::{Sink, Stream};
 
@@ -26,6 +27,8 @@ pub(super) struct Wiring {
     /// Output and error go through one pipe, to one file: the order of what is written stays, and nobody can tell whose a byte was.
     pub joined: bool,
     pub relay: Option<Relay>,
+    /// The caller's terminal, where the command gets it as its input.
+    pub handed: Option<Handed>,
     pub flags: u8,
 }
 
@@ -178,7 +181,13 @@ fn wire_one(number: usize, stdio: Stdio, limits: &Resolved, wiring: &mut Wiring)
                 let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Streams, e))?;
                 through_us(wiring, copy)?;
             }
-            Ok(_) => wiring.child[number] = Some(number as RawFd),
+            Ok(fd) => {
+                if number == 0 && is_terminal(fd) {
+                    let failed = |e| Failure::about(Stage::Streams, e, "stdin");
+                    wiring.handed = Some(Handed::over(fd).map_err(failed)?);
+                }
+                wiring.child[number] = Some(number as RawFd);
+            }
         },
         Stdio::Null => keep(wiring, open(Path::new("/dev/null"), if number == 0 { OFlags::RDONLY } else { OFlags::WRONLY })?),
         Stdio::Fd(fd) if seen || (number > 0 && is_kept_back(fd.as_fd())) => through_us(wiring, fd)?,

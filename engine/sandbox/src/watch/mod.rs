@@ -12,6 +12,7 @@
 //! There is no tick: the loop sleeps until a descriptor or the nearest deadline wakes it. The CPU clock's next deadline is the earliest moment at which
 //! the limit could be reached: what is left of it, divided by the CPUs the command may use.
 
+pub mod handed;
 pub mod relay;
 pub mod stream;
 
@@ -107,6 +108,8 @@ pub struct Watch<'a> {
     pub streams: Vec<Stream>,
     /// The private terminal, once it is there.
     pub relay: Option<Relay>,
+    /// The caller's terminal, where the command has it.
+    pub handed: Option<handed::Handed>,
     /// Signals of ours that pass to the command.
     pub signals: Option<OwnedFd>,
 }
@@ -284,6 +287,10 @@ impl Watch<'_> {
     }
 
     fn command_is_gone(&mut self) {
+        // Before what is left of its output is written there.
+        if self.last {
+            self.handed = None;
+        }
         if let Some(relay) = &mut self.relay {
             relay.command_ended();
         }
