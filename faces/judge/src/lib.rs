@@ -5,6 +5,22 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod cache;
 pub mod camisole;
+mod checker;
+mod compile;
+mod interactor;
+mod job;
 pub mod language;
+pub mod native;
+mod program;
+mod run;
+mod sandboxes;
+pub mod settings;
+mod system;
+mod toolchain;
+mod verdict;
 pub mod work;
+
+pub use cache::CacheFigures;
+pub use job::{LocalJudge, Settings};

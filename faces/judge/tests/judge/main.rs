@@ -1,0 +1,5 @@
+//! The judge of this machine through its interface, in real sandboxes.
+#![forbid(unsafe_code)]
+
+mod first;
+mod support;
