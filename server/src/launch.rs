@@ -14,6 +14,8 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             &format!("{word:?} is too much: a server starts enclos-server launch, with a socket as standard input"),
         );
     }
+    // Ctrl-C in a terminal is for the server, which ends its work first. An error means that we have a session of our own already.
+    let _ = rustix::process::setsid();
     let socket = match std::io::stdin().as_fd().try_clone_to_owned() {
         Ok(socket) => socket,
         Err(error) => return crate::fail("launch", &format!("standard input: {error}")),

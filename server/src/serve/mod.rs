@@ -60,6 +60,13 @@ fn plan(flags: &Flags) -> Result<Plan, Vec<String>> {
     Plan::of(settings, &|name| std::env::var_os(name).map(PathBuf::from))
 }
 
+/// One line on standard output, at once: whoever reads it waits for it.
+fn announce(line: &str) {
+    let mut stdout = std::io::stdout();
+    // A reader that is gone reads nothing; the server serves all the same.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
 /// The guide's page of every key.
 #[cfg(test)]
 mod page {
@@ -83,11 +90,4 @@ mod page {
         let line = page.lines().zip(seen.lines()).position(|(wanted, seen)| wanted != seen);
         assert!(page == seen, "server-config.md differs near line {line:?} (ENCLOS_BLESS=1 writes it anew)");
     }
-}
-
-/// Flushes what was announced; whoever reads it waits for it.
-fn announce(line: &str) {
-    let mut stdout = std::io::stdout();
-    // A reader that is gone reads nothing; the server serves all the same.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

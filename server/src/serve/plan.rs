@@ -86,7 +86,7 @@ impl Plan {
                 cores: count("queue.cores", own.cores),
                 capacity: count("queue.capacity", own.capacity),
                 per_key: count("queue.per-key", own.per_key),
-                ..own
+                bytes: settings.size("queue.memory").and_then(|size| usize::try_from(size).ok()).unwrap_or(own.bytes),
             },
             judge,
             camisole: camisole::Options::of(&settings),

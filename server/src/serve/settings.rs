@@ -82,6 +82,12 @@ const QUEUE: &[Setting] = &[
         default: "512",
         help: "Jobs of one key that may wait; then 429 with `Retry-After`. The queue is fair between keys.",
     },
+    Setting {
+        key: "queue.memory",
+        kind: Kind::Size,
+        default: "\"512M\"",
+        help: "What the jobs that wait may hold together; a job that is larger alone waits alone.",
+    },
 ];
 
 const KEYS: &[Setting] = &[Setting {
@@ -92,7 +98,7 @@ const KEYS: &[Setting] = &[Setting {
            the server is open, and listens on addresses of this host only.",
 }];
 
-/// Every record.
+/// Every record, in the order of the guide.
 #[must_use]
 pub fn records() -> Vec<&'static [Setting]> {
     let mut groups = vec![SERVER, QUEUE, log::SETTINGS];

@@ -1,0 +1,13 @@
+//! The program as its users meet it: started, configured, asked, ended, killed.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod ending;
+mod leaving;
+mod load;
+mod operator;
+mod programs;
+mod scripts;
+mod world;
