@@ -89,7 +89,7 @@ impl Native {
         let Parts { judge, queue, keys, bodies, options, store } = parts;
         let stored = match store {
             None => None,
-            Some(store) => Some(Stored::start(store, Arc::clone(&queue), options.max_answer, None)?),
+            Some(store) => Some(Stored::start(store, Arc::clone(&queue), None)?),
         };
         Ok(Arc::new(Self { judge, queue, keys, bodies, options, stored, languages: Mutex::default() }))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use enclos_host::axum::Router;
 use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
-use enclos_host::axum::routing::{get, post};
+use enclos_host::axum::routing::{any, get, post};
 
 use super::problem::Problem;
 use super::{Native, batches, openapi, place, runs, socket};
@@ -25,7 +25,8 @@ pub fn router(native: Arc<Native>) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .with_state(native);
-    Router::new().nest("/v1", routes)
+    // Nesting leaves this one out.
+    Router::new().route("/v1/", any(nowhere)).nest("/v1", routes)
 }
 
 async fn nowhere() -> Problem {

@@ -12,13 +12,12 @@ use enclos_pool::Token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::events::Bound;
 use super::problem::Problem;
 use super::stored::{Checked, Stored, no_run};
 use super::wire::{self, RunRequest, RunResult};
 use super::{Call, LARGE, Native, aside, build, decode, stream};
-use crate::api::{Answer, Cancel, Job, JobError};
-use crate::work::submit_observed;
+use crate::api::{Answer, Job};
+use crate::work::submit;
 
 pub(super) type Served = State<Arc<Native>>;
 
@@ -95,24 +94,18 @@ async fn create_any(native: &Arc<Native>, uri: &Uri, headers: &HeaderMap, body: 
     if streamed {
         return stream::respond(native, call, request.live, job);
     }
-    let (cancel, key) = (Cancel::new(), Arc::clone(call.admitted.name()));
-    let bound = Bound::new(native.options.max_answer, cancel.clone());
-    let answer = submit_observed(&native.queue, &key, job, cancel, Box::new(bound.clone()))?.answer().await;
-    result(answer, &bound).await
+    let answer = submit(&native.queue, call.admitted.name(), job)?.answer().await?;
+    result(answer).await
 }
 
 /// 200 with the result, written on a thread of its own when there is much.
-async fn result(answer: Result<Answer, JobError>, bound: &Bound) -> Result<Response, Problem> {
-    if let Some(problem) = bound.problem() {
-        return Err(problem);
-    }
-    let answer = answer?;
+async fn result(answer: Answer) -> Result<Response, Problem> {
     let write = |answer: Answer| serde_json::to_vec(&RunResult::from(answer)).map_err(|error| Problem::internal(&error));
     let json = if size(&answer) > LARGE { aside(move || write(answer)).await?? } else { write(answer)? };
     Ok(json_response(StatusCode::OK, json))
 }
 
-pub(super) fn size(answer: &Answer) -> usize {
+fn size(answer: &Answer) -> usize {
     let steps = answer.compile.iter().chain(answer.tests.iter().filter_map(|test| test.step.as_ref()));
     steps.map(|step| step.stdout.len() + step.stderr.len()).sum()
 }

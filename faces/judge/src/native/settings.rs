@@ -14,12 +14,6 @@ pub const SETTINGS: &[Setting] = &[
         help: "The largest body of a request; a larger one is answered 413.",
     },
     Setting {
-        key: "judge.native.max-answer-size",
-        kind: Kind::Size,
-        default: "\"256M\"",
-        help: "The most bytes that all programs of one run may print together; a run that prints more is ended and answered with a problem.",
-    },
-    Setting {
         key: "judge.native.store",
         kind: Kind::Path,
         default: "",
@@ -45,8 +39,6 @@ pub const SETTINGS: &[Setting] = &[
 pub struct Options {
     /// Bytes of a body.
     pub max_body: usize,
-    /// Bytes that all programs of a run may print.
-    pub max_answer: usize,
 }
 
 impl Options {
@@ -54,7 +46,7 @@ impl Options {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let size = |key| usize::try_from(settings.size(key).unwrap_or(0)).unwrap_or(usize::MAX);
-        Self { max_body: size("judge.native.max-body-size"), max_answer: size("judge.native.max-answer-size") }
+        Self { max_body: size("judge.native.max-body-size") }
     }
 }
 
@@ -77,6 +69,6 @@ mod tests {
     fn the_defaults_are_those_of_the_store() {
         let settings = Settings::read(&[SETTINGS], "", &[]).unwrap();
         assert_eq!(retention(&settings), Retention::default());
-        assert_eq!(Options::of(&settings), Options { max_body: 64 << 20, max_answer: 256 << 20 });
+        assert_eq!(Options::of(&settings), Options { max_body: 64 << 20 });
     }
 }

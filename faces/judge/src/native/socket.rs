@@ -14,7 +14,7 @@ use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::keys::Admitted;
 use enclos_host::tokio::{self, time::timeout};
 
-use super::events::{Bound, ears};
+use super::events::ears;
 use super::input::{Input, TooMuch};
 use super::problem::Problem;
 use super::runs::Served;
@@ -129,10 +129,9 @@ fn start(native: &Native, admitted: &Admitted, request: &[u8]) -> Result<Session
     let mut job = build::job(request)?;
     job.interactive = true;
     let (input, cancel) = (Arc::new(Input::default()), Cancel::new());
-    let bound = Bound::new(native.options.max_answer, cancel.clone());
-    let (ears, events) = ears(bound.clone(), live, Some(Arc::clone(&input)));
+    let (ears, events) = ears(live, Some(Arc::clone(&input)));
     let submitted = submit_observed(&native.queue, admitted.name(), job, cancel.clone(), Box::new(ears))?;
-    Ok(Session { hearing: Hearing::new(submitted, events, bound), input, cancel })
+    Ok(Session { hearing: Hearing::new(submitted, events), input, cancel })
 }
 
 /// Until the run ends; `None`: the client is gone.

@@ -11,11 +11,10 @@ use enclos_host::tracing;
 use enclos_pool::{Begun, Entry, Halted, Id, Notice, Position, Record, State, Store, StoreError, Token};
 use serde_json::value::RawValue;
 
-use super::events::Bound;
 use super::problem::Problem;
 use super::wire::{self, RunResult, Short, Status};
 use super::{aside, build, decode};
-use crate::api::{Answer, Cancel, Job, JobError};
+use crate::api::{Answer, Cancel, Job, JobError, NoObserver};
 use crate::work::{Jobs, Work, size, weight};
 
 /// A run in the queue or running.
@@ -30,8 +29,6 @@ pub struct Stored {
     store: Arc<Store>,
     queue: Arc<Jobs>,
     live: Mutex<HashMap<Token, Live>>,
-    /// Bytes that all programs of a run may print.
-    max_answer: usize,
     /// Where ended runs go whose end somebody is to be told of; `None`: nobody can be told.
     told: Option<mpsc::UnboundedSender<(String, Token)>>,
 }
@@ -55,10 +52,9 @@ impl Stored {
     pub fn start(
         store: Arc<Store>,
         queue: Arc<Jobs>,
-        max_answer: usize,
         told: Option<mpsc::UnboundedSender<(String, Token)>>,
     ) -> Result<Arc<Self>, StoreError> {
-        let stored = Arc::new(Self { store, queue, live: Mutex::default(), max_answer, told });
+        let stored = Arc::new(Self { store, queue, live: Mutex::default(), told });
         for run in stored.store.unfinished()? {
             match decode::json(&run.request).and_then(build::job) {
                 Ok(job) => {
@@ -119,7 +115,6 @@ impl Stored {
     /// Puts a stored run into the queue. `promised`: bounds or not.
     fn enqueue(self: &Arc<Self>, token: Token, owner: &str, job: Job, promised: bool) -> Result<(), Problem> {
         let cancel = Cancel::new();
-        let bound = Bound::new(self.max_answer, cancel.clone());
         let (weight, size) = (weight(&job), size(&job));
         let given_up = Arc::new(Mutex::new(None));
         let begun = {
@@ -133,11 +128,11 @@ impl Stored {
             }
         };
         let ended = {
-            let (stored, owner, bound) = (Arc::downgrade(self), owner.to_owned(), bound.clone());
+            let (stored, owner) = (Arc::downgrade(self), owner.to_owned());
             move |answer: Result<Answer, JobError>| {
                 let given_up = given_up.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(stored) = stored.upgrade() {
-                    stored.ended(&owner, &token, answer, given_up.or_else(|| bound.problem()));
+                    stored.ended(&owner, &token, answer, given_up);
                 }
             }
         };
@@ -145,7 +140,7 @@ impl Stored {
             let cancel = cancel.clone();
             Arc::new(move || cancel.cancel())
         };
-        let work = Work { job, cancel, observer: Box::new(bound), begun: Box::new(begun), ended: Box::new(ended) };
+        let work = Work { job, cancel, observer: Box::new(NoObserver), begun: Box::new(begun), ended: Box::new(ended) };
         // Known as live before it can end.
         self.lock().insert(token, Live { id: None, ended: Arc::default() });
         let entry = Entry { key: owner.to_owned(), weight, size, work, on_cancel };

@@ -12,7 +12,7 @@ use enclos_host::tokio::sync::mpsc;
 use enclos_pool::Position;
 use futures_core::Stream;
 
-use super::events::{Bound, ears};
+use super::events::ears;
 use super::problem::Problem;
 use super::wire::Event;
 use super::{Call, Native};
@@ -32,19 +32,18 @@ pub struct Hearing {
     events: Option<mpsc::Receiver<Event>>,
     /// `None` once the last event was given.
     answer: Option<Answering>,
-    bound: Bound,
 }
 
 impl Hearing {
     /// Of a run that was submitted with the other end of `events`.
-    pub fn new(submitted: Submitted, events: mpsc::Receiver<Event>, bound: Bound) -> Self {
+    pub fn new(submitted: Submitted, events: mpsc::Receiver<Event>) -> Self {
         let first = match submitted.position() {
             Some(Position::Waiting { ahead, estimate, .. }) => {
                 Some(Event::Queued { ahead, estimate_ms: u64::try_from(estimate.as_millis()).unwrap_or(u64::MAX) })
             }
             Some(Position::Running { .. }) | None => None,
         };
-        Self { first, events: Some(events), answer: Some(Box::pin(submitted.answer())), bound }
+        Self { first, events: Some(events), answer: Some(Box::pin(submitted.answer())) }
     }
 
     /// The next event; `None` after the last. May be dropped and called again.
@@ -62,10 +61,9 @@ impl Hearing {
         let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
         let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
         self.answer = None;
-        Poll::Ready(Some(match (self.bound.problem(), answer) {
-            (Some(problem), _) => Event::Problem { problem },
-            (None, Ok(answer)) => Event::Result { result: Box::new(answer.into()) },
-            (None, Err(error)) => Event::Problem { problem: error.into() },
+        Poll::Ready(Some(match answer {
+            Ok(answer) => Event::Result { result: Box::new(answer.into()) },
+            Err(error) => Event::Problem { problem: error.into() },
         }))
     }
 
@@ -97,10 +95,8 @@ fn written(event: &Event) -> sse::Event {
 
 /// 200 with the stream.
 pub fn respond(native: &Arc<Native>, call: Call, live: bool, job: Job) -> Result<Response, Problem> {
-    let cancel = Cancel::new();
-    let bound = Bound::new(native.options.max_answer, cancel.clone());
-    let (ears, events) = ears(bound.clone(), live, None);
-    let submitted = submit_observed(&native.queue, call.admitted.name(), job, cancel, Box::new(ears))?;
-    let events = Events { hearing: Hearing::new(submitted, events, bound), _call: call };
+    let (ears, events) = ears(live, None);
+    let submitted = submit_observed(&native.queue, call.admitted.name(), job, Cancel::new(), Box::new(ears))?;
+    let events = Events { hearing: Hearing::new(submitted, events), _call: call };
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
