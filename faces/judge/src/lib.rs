@@ -8,6 +8,7 @@ pub mod api;
 mod cache;
 pub mod camisole;
 mod checker;
+pub mod cli;
 mod compile;
 mod interactor;
 mod job;

@@ -89,6 +89,12 @@ impl LocalJudge {
         self.cache.figures()
     }
 
+    /// Keys of the languages whose source files have this ending.
+    #[must_use]
+    pub fn with_ending(&self, ending: &str) -> Vec<String> {
+        self.registry.all().filter(|(_, language)| language.extension == ending).map(|(key, _)| key.clone()).collect()
+    }
+
     fn find(&self, name: &str) -> Result<&Arc<Definition>, JobError> {
         let unknown = || JobError::UnknownLanguage { name: name.chars().take(64).collect(), nearest: self.registry.nearest(name) };
         self.registry.find(name).ok_or_else(unknown)
@@ -220,6 +226,9 @@ impl LocalJudge {
 
     /// What a program says about its version, in a sandbox.
     fn ask_version(&self, found: &Found, arguments: &[String], toolchain: &Toolchain) -> Option<String> {
+        if arguments.is_empty() {
+            return Some(String::new());
+        }
         let cancel = Cancel::new();
         let _turn = self.turns.wait(&cancel).ok()?;
         let order = Order {

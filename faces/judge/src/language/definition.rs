@@ -56,7 +56,7 @@ pub struct Program {
     /// Options it is always called with (`{options}`).
     #[serde(default)]
     pub options: Vec<String>,
-    /// Arguments that make it tell its version.
+    /// Arguments that make it tell its version; empty: it has none.
     #[serde(default = "version_arguments")]
     pub version: Vec<String>,
 }
