@@ -43,7 +43,16 @@ impl Bounds {
             output: larger(limits.file_size, base.output),
             ..Limits::default()
         };
-        limits.over(&implied).capped(&self.limits.most)
+        let mut limits = limits.over(&implied).capped(&self.limits.most);
+        // Of a quota that is less than the program itself may need, what is held is that no file exceeds it.
+        if let Some(disk) = limits.disk.filter(|disk| Some(*disk) < LEAST.disk) {
+            limits.file_size = Some(limits.file_size.map_or(disk, |size| size.min(disk)));
+        }
+        macro_rules! raise {
+            ($($field:ident),+) => { $(limits.$field = limits.$field.map(|own| LEAST.$field.map_or(own, |least| own.max(least)));)+ };
+        }
+        raise!(cpu, wall, memory, disk, inodes);
+        limits
     }
 }
 
@@ -134,7 +143,7 @@ impl Options {
             processes: size("processes")?,
             ..Limits::default()
         };
-        (limits.disk, limits.inodes) = quota(fields)?;
+        quota(fields, &mut limits)?;
         if bounds.refuse_beyond {
             refuse_beyond(&limits, bounds, fields)?;
         }
@@ -178,13 +187,32 @@ fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// The least that makes sense to a judge; less is as good as this, since no program can run with either.
+const LEAST: Limits = Limits {
+    cpu: Some(Duration::from_millis(1)),
+    extra_cpu: None,
+    wall: Some(Duration::from_millis(1)),
+    idle: None,
+    memory: Some(1 << 20),
+    address_space: None,
+    stack: None,
+    file_size: None,
+    processes: None,
+    disk: Some(1 << 20),
+    inodes: Some(16),
+    output: None,
+    open_files: None,
+};
+
 /// `"BLOCKS,INODES"`, blocks of 1024 bytes.
-fn quota(fields: Fields<'_>) -> Checked<(Option<u64>, Option<u64>)> {
-    let Some(text) = fields.text("quota")? else { return Ok((None, None)) };
+fn quota(fields: Fields<'_>, limits: &mut Limits) -> Checked<()> {
+    let Some(text) = fields.text("quota")? else { return Ok(()) };
     let pair = text.split_once(',').and_then(|(blocks, inodes)| Some((blocks.parse::<u64>().ok()?, inodes.parse::<u64>().ok()?)));
     let wrong = || Malformed::new(fields.path("quota"), format!("expected \"BLOCKS,INODES\", got {text:?}"));
     let (blocks, inodes) = pair.ok_or_else(wrong)?;
-    Ok((Some(blocks.saturating_mul(KB)).filter(|bytes| *bytes > 0), Some(inodes).filter(|inodes| *inodes > 0)))
+    let nonzero = |number: u64| Some(number).filter(|number| *number > 0);
+    (limits.disk, limits.inodes) = (nonzero(blocks.saturating_mul(KB)), nonzero(inodes));
+    Ok(())
 }
 
 fn refuse_beyond(limits: &Limits, bounds: &Bounds, fields: Fields<'_>) -> Checked<()> {
@@ -293,7 +321,7 @@ mod tests {
     fn options_become_limits() {
         let request = read(&with(
             r#""execute": {"time": 1, "wall-time": 2.5, "extra-time": 0.5, "mem": 100000, "virt-mem": 50000, "stack": 8192, "fsize": 10,
-                "processes": 5, "quota": "100,20", "stdin": "x"}, "compile": {"time": 7}"#,
+                "processes": 5, "quota": "10000,20", "stdin": "x"}, "compile": {"time": 7}"#,
         ))
         .unwrap();
         let limits = Limits {
@@ -305,7 +333,7 @@ mod tests {
             stack: Some(8 << 20),
             file_size: Some(10 << 10),
             processes: Some(5),
-            disk: Some(100 << 10),
+            disk: Some(10_000 << 10),
             inodes: Some(20),
             ..Limits::default()
         };
@@ -354,6 +382,15 @@ mod tests {
         assert_eq!((small.wall, small.disk, small.output, small.memory), (None, None, None, None));
         let large = limits("\"execute\": {\"fsize\": 100000, \"virt-mem\": 1000000}");
         assert_eq!((large.output, large.memory), (bounds().limits.most.output, Some(1_000_000 << 10)));
+    }
+
+    #[test]
+    fn what_is_too_little_for_anything_is_the_least_there_is() {
+        let limits = read(&with("\"execute\": {\"quota\": \"1,1\", \"mem\": 1, \"time\": 1e-12}")).unwrap().job.tests.remove(0).limits;
+        assert_eq!((limits.disk, limits.inodes, limits.file_size), (Some(1 << 20), Some(16), Some(1024)));
+        assert_eq!((limits.memory, limits.cpu), (Some(1 << 20), Some(Duration::from_millis(1))));
+        let limits = read(&with("\"execute\": {\"quota\": \"100,20\", \"fsize\": 7}")).unwrap().job.tests.remove(0).limits;
+        assert_eq!((limits.disk, limits.file_size), (Some(1 << 20), Some(7 << 10)));
     }
 
     #[test]

@@ -194,7 +194,7 @@ struct Inner {
 
 impl Store {
     /// How often a run is begun before it is given up.
-    pub const ATTEMPTS: u32 = 3;
+    pub const ATTEMPTS: u32 = 5;
 
     /// Opens the store, making it if there is none: readable by this user alone.
     ///
