@@ -106,10 +106,10 @@ fn a_key_with_long_jobs_leaves_the_others_their_share() {
             queue.submit(entry(key, 1, move |_| order.lock().unwrap().push(key))).unwrap();
         }
     }
-    drop(end);
-    // One greedy job still holds a core: all of the modest key's come first on the other.
     let (last, last_started, _last) = held("modest", 1);
     queue.submit(last).unwrap();
+    // One greedy job still holds a core: all of the modest key's come first on the other.
+    drop(end);
     last_started.recv_timeout(PATIENCE).unwrap();
     assert_eq!(*order.lock().unwrap(), ["modest"; 5]);
 }
@@ -166,6 +166,8 @@ fn a_job_that_waits_is_dropped_by_cancel_and_one_that_runs_is_told_once() {
     let work = move |_: &Lease| {
         started.wait();
         stopped.recv_timeout(PATIENCE).unwrap();
+        // Not over before it was cancelled twice.
+        started.wait();
     };
     let running = Entry { on_cancel: Arc::new(on_cancel), ..entry("a", 1, work) };
     let id = queue.submit(running).unwrap();
@@ -179,6 +181,7 @@ fn a_job_that_waits_is_dropped_by_cancel_and_one_that_runs_is_told_once() {
     assert_eq!((queue.cancel(waiting), queue.position(waiting)), (Cancelled::Unknown, None));
     assert_eq!(queue.cancel(id), Cancelled::Running);
     assert_eq!(queue.cancel(id), Cancelled::Running);
+    both.wait();
     assert_eq!((told.load(Ordering::SeqCst), queue.metrics().cancelled), (1, 2));
 }
 
