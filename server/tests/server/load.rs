@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Response, request};
+use super::client::{Response, begin, finish, request};
 use super::world::World;
 
 /// Clients that ask at the same time.
@@ -36,6 +36,19 @@ const ATTACKS: [(&str, &[&str]); 6] = [
 fn post(world: &World, key: &str, job: &Value) -> Response {
     let headers = [("content-type", "application/json"), ("x-api-key", key)];
     request(&world.address, "POST", "/run", &headers, job.to_string().as_bytes())
+}
+
+/// The answer to a hostile job; `None`: told to stop, and gone without waiting for it.
+fn attack(world: &World, job: &str, stop: &AtomicBool) -> Option<Response> {
+    let stream = begin(&world.address, "POST", "/run", &[("x-api-key", "hostile")], job.as_bytes());
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    while stream.peek(&mut [0]).is_err() {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+    }
+    stream.set_read_timeout(Some(super::client::PATIENCE)).unwrap();
+    Some(finish(stream))
 }
 
 /// A server with the keys `honest` and `hostile`.
@@ -111,9 +124,8 @@ fn every_answer_is_the_right_one_beside_hostile_jobs() {
             scope.spawn(move || {
                 let (source, wanted) = ATTACKS[attacker % ATTACKS.len()];
                 let execute = json!({"time": 1, "wall-time": 2, "mem": 65_536, "processes": 20, "fsize": 16_384, "quota": "16384,1000"});
-                let job = json!({"lang": "python", "source": source, "execute": execute});
-                while !stop.load(Ordering::Relaxed) {
-                    let response = post(world, "hostile", &job);
+                let job = json!({"lang": "python", "source": source, "execute": execute}).to_string();
+                while let Some(response) = attack(world, &job, stop) {
                     assert_eq!(response.status, 200, "{response:?}");
                     let test = response.json()["tests"][0].take();
                     assert!(wanted.iter().any(|status| test["meta"]["status"] == *status), "{source}: {}", test["meta"]);
@@ -134,11 +146,24 @@ fn every_answer_is_the_right_one_beside_hostile_jobs() {
         // Ends the others also when an answer was wrong.
         let _stop = StopOnDrop(&stop);
         let start = Instant::now();
-        let times = honest(&world, requests() / 4);
+        let mut times = honest(&world, requests());
+        // Not before the attackers have had their turns.
+        while ended.load(Ordering::Relaxed) < ATTACKS.len() {
+            assert!(start.elapsed() < super::client::PATIENCE * 4, "hostile jobs do not end");
+            times.extend(honest(&world, CLIENTS));
+        }
         tell("beside hostile jobs", times, start.elapsed());
         stop.store(true, Ordering::Relaxed);
         println!("hostile jobs ended: {}; slowest answer of /: {:?}", ended.load(Ordering::Relaxed), watcher.join().unwrap());
     });
+    // All attackers are gone, in the middle of what they did: nothing of it is left.
+    world.until(|world| keyed_figure(world, "enclos_queue_running") == 0 && keyed_figure(world, "enclos_queue_waiting") == 0, "all ended");
+}
+
+fn keyed_figure(world: &World, name: &str) -> u64 {
+    let response = world.request("GET", "/metrics", &[("x-api-key", "honest")], b"");
+    let line = response.text().lines().find(|line| line.starts_with(&format!("{name} "))).map(str::to_owned);
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("the figure is there")
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);

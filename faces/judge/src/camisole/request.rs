@@ -350,15 +350,15 @@ mod tests {
     #[test]
     fn a_test_lies_over_execute_key_by_key() {
         let request = read(&with(
-            r#""execute": {"time": 1, "mem": 10, "stdin": "all"},
+            r#""execute": {"time": 1, "mem": 5000, "stdin": "all"},
                "tests": [{"name": "own", "time": 2, "fatal": true}, {"stdin": ""}, {"time": null, "stdin": null}]"#,
         ))
         .unwrap();
         let [own, empty, null] = &request.job.tests[..] else { panic!("three tests") };
         assert_eq!((own.name.as_deref(), own.fatal, &own.stdin[..]), (Some("own"), true, &b"all"[..]));
-        assert_eq!((own.limits.cpu, own.limits.memory), (Some(Duration::from_secs(2)), Some(10 << 10)));
+        assert_eq!((own.limits.cpu, own.limits.memory), (Some(Duration::from_secs(2)), Some(5000 << 10)));
         assert_eq!((&empty.stdin[..], empty.limits.cpu, empty.fatal), (&b""[..], Some(Duration::from_secs(1)), false));
-        assert_eq!((&null.stdin[..], null.limits.cpu, null.limits.memory), (&b""[..], None, Some(10 << 10)));
+        assert_eq!((&null.stdin[..], null.limits.cpu, null.limits.memory), (&b""[..], None, Some(5000 << 10)));
     }
 
     #[test]

@@ -92,9 +92,9 @@ fn a_compiled_language_has_a_report_of_its_compiler() {
 fn options_reach_the_judge() {
     let answer = World::new().script(
         "limits",
-        r#", "execute": {"time": 1.5, "mem": 1000, "quota": "10000,20"}, "tests": [{"wall-time": 3, "processes": 7, "fsize": 4}]"#,
+        r#", "execute": {"time": 1.5, "mem": 2000, "quota": "10000,20"}, "tests": [{"wall-time": 3, "processes": 7, "fsize": 4}]"#,
     );
-    let wanted = "cpu Some(1500000) wall Some(3000000) extra None memory Some(1024000) space None stack None file Some(4096) \
+    let wanted = "cpu Some(1500000) wall Some(3000000) extra None memory Some(2048000) space None stack None file Some(4096) \
                   processes Some(7) disk Some(10240000) inodes Some(20)";
     assert_eq!(answer["tests"][0]["stdout"], wanted);
 }
