@@ -318,9 +318,12 @@ impl TemplateInner {
         None
     }
 
-    /// A slot whose sandbox is gone, or ending, serves again.
+    /// A slot whose sandbox is gone, or ending, serves again; but not one whose network has an address: the kernel remembers its connections for a minute
+    /// (`TIME_WAIT`), and the next command would see them, and find their ports taken.
     pub(super) fn give_back(&self, slot: Slot) {
-        lock(&self.free).push(slot);
+        if !slot.planned.plan.loopback {
+            lock(&self.free).push(slot);
+        }
     }
 }
 
