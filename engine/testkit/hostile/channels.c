@@ -210,3 +210,23 @@ int do_leave(int argc, char **argv) {
     printf("left = %d\n", shmget(key, 4096, 0) >= 0);
     return 0;
 }
+
+/* forget KEY: takes away what `leave` left where it stands, for there it is the host. */
+int do_forget(int argc, char **argv) {
+    key_t key = (key_t)number(argc, argv, 1, 0x454e434c);
+    char name[64];
+    int memory = shmget(key, 0, 0), semaphore = semget(key, 0, 0), messages = msgget(key, 0);
+    if (memory >= 0)
+        shmctl(memory, IPC_RMID, NULL);
+    if (semaphore >= 0)
+        semctl(semaphore, 0, IPC_RMID);
+    if (messages >= 0)
+        msgctl(messages, IPC_RMID, NULL);
+    snprintf(name, sizeof name, "/enclos-probe-%x", key);
+    mq_unlink(name);
+    snprintf(name, sizeof name, "/dev/shm/enclos-probe-%x", key);
+    unlink(name);
+    snprintf(name, sizeof name, "/tmp/enclos-probe-%x", key);
+    unlink(name);
+    return 0;
+}

@@ -11,7 +11,7 @@ macro_rules! sources {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../hostile/", $name)))),+] };
 }
 
-const SOURCES: &[(&str, &str)] = sources!["probe.h", "probe.c", "calls.c", "processes.c", "memory.c", "files.c", "channels.c"];
+const SOURCES: &[(&str, &str)] = sources!["probe.h", "probe.c", "calls.c", "processes.c", "memory.c", "files.c", "channels.c", "held.c"];
 
 const FLAGS: &[&str] = &["-static", "-O1", "-pthread", "-Wall", "-Wno-infinite-recursion", "-Wno-unused-result"];
 

@@ -19,9 +19,12 @@ mod files;
 mod kernel;
 mod limits;
 mod mounts;
+mod planted;
 mod processes;
 pub mod runner;
 mod secrets;
+mod streams;
+pub mod warm;
 
 pub use attempt::{Attempt, Control, Seen, Stage};
 
@@ -35,4 +38,7 @@ pub const ATTEMPTS: &[&[Attempt]] = &[
     mounts::ATTEMPTS,
     channels::ATTEMPTS,
     faults::ATTEMPTS,
+    planted::ATTEMPTS,
+    streams::ATTEMPTS,
+    warm::ATTEMPTS,
 ];
