@@ -46,6 +46,12 @@ pub const TESTS: [Need; 17] = [
     Need { package: "procps", proof: File("/usr/bin/ps"), why: "ps reads /proc inside a sandbox" },
 ];
 
+/// The sample job of `cargo xtask serve`.
+pub const SAMPLE: [Need; 2] = [
+    Need { package: "python3", proof: File("/usr/bin/python3"), why: "the sample job is a Python program" },
+    Need { package: "util-linux", proof: File("/usr/bin/setpriv"), why: "setpriv ends the server with the command that started it" },
+];
+
 /// The virtual machine with a pure cgroup v2 kernel.
 pub const VM: [Need; 6] = [
     Need { package: "qemu-system-x86", proof: File("/usr/bin/qemu-system-x86_64"), why: "the virtual machine, in software" },

@@ -12,6 +12,7 @@ mod languages;
 mod layers;
 mod perf;
 mod purity;
+mod serve;
 mod source;
 mod stage;
 mod suite;
@@ -29,6 +30,8 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  serve [--listen ADDRESS] [--once]
+                                  build everything, start the server, send one job through it
   test [--lane NAME]… [--list]    install what the tests need, run every lane, end with a line of counts
   layers                          who may depend on whom
   invariants [NAME]…              what the tree promises about itself
@@ -55,6 +58,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         "test" => lanes::test(rest),
         "layers" | "invariants" | "check" => checks::command(command, rest),
         "perf" => perf::perf(rest),
+        "serve" => serve::serve(rest),
         // The inside of the lane `vm`; of no use anywhere else.
         "in-vm" => vm::inside(Path::new(rest.first().context("in-vm needs a folder")?)).map(|()| true),
         "help" | "--help" | "-h" => {
