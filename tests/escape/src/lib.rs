@@ -16,10 +16,12 @@ pub mod attempt;
 mod channels;
 mod faults;
 mod files;
+mod host;
 mod kernel;
 mod limits;
 mod mounts;
 mod planted;
+mod policies;
 mod processes;
 pub mod runner;
 mod secrets;
@@ -41,4 +43,6 @@ pub const ATTEMPTS: &[&[Attempt]] = &[
     planted::ATTEMPTS,
     streams::ATTEMPTS,
     warm::ATTEMPTS,
+    host::ATTEMPTS,
+    policies::ATTEMPTS,
 ];

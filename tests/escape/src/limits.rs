@@ -224,6 +224,13 @@ pub const ATTEMPTS: &[Attempt] = &[
         attempt: |stage| sizes(stage, "fallocate"),
     },
     Attempt {
+        name: "counts_of_the_user_exhausted",
+        threat: "H46: inotify, timers, message queues, priorities: counted for the user on the host, whose other programs need them",
+        expected: "64 instances, 8192 watches, 1024 timers, one queue; no priority; no user namespace, without the filter too",
+        control: Control::Without("would take the host's own"),
+        attempt: counts_of_the_user,
+    },
+    Attempt {
         name: "limits_that_cannot_be",
         threat: "W-08: a limit silently dropped",
         expected: "exit 125, one line naming the limit, nothing run",
@@ -307,6 +314,23 @@ fn fill_everything(stage: &Stage) -> Seen {
     let outcome = stage.probe(&["--disk", "16M"], &arguments);
     let total = outcome.try_of("total").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
     held_if(total.is_some_and(|kib| kib > 1024 && kib <= 17 << 10), format!("{total:?} KiB in {}: {}", places.join(" "), outcome.out()))
+}
+
+fn counts_of_the_user(stage: &Stage) -> Seen {
+    let mut seen = Vec::new();
+    for way in [&[][..], &["--seccomp", "none", "--landlock", "off"]] {
+        let outcome = stage.probe(way, &["counts"]);
+        let count = |what: &str| outcome.try_of(what).and_then(|text| text.parse::<u64>().ok()).unwrap_or(u64::MAX);
+        let taken = ["inotify-instances", "inotify-watches", "timers", "queues"].map(count);
+        let wide = taken.iter().zip([64, 8192, 1024, 1]).any(|(taken, bound)| *taken > bound);
+        let through: Vec<_> = outcome.tries().into_iter().filter(|(_, result)| result == "ok").collect();
+        let nested = stage.run(way).sh("unshare -U true && echo made").output();
+        if wide || !through.is_empty() || nested.out().contains("made") {
+            return Seen::Escaped(format!("{way:?}: taken {taken:?}, {through:?}; {}", nested.describe()));
+        }
+        seen.push(format!("{taken:?}"));
+    }
+    Seen::Held(seen.join(", "))
 }
 
 fn sizes(stage: &Stage, kind: &str) -> Seen {
