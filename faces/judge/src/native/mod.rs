@@ -39,7 +39,7 @@ use enclos_host::tokio::sync::Mutex;
 use enclos_host::tokio::task::spawn_blocking;
 use enclos_pool::{Store, StoreError};
 
-use crate::api::{Job, Judge};
+use crate::api::{Checker, Job, Judge, Limits};
 use crate::work::Jobs;
 use problem::Problem;
 pub use routes::router;
@@ -111,22 +111,41 @@ impl Native {
         })
     }
 
-    /// Refuses what the judge would refuse at once, before it is promised to anybody.
+    /// Refuses at once, by the field as the client wrote it, what the judge could not carry out.
     fn foresee(&self, job: &Job) -> Result<(), Problem> {
-        self.judge.reference(&job.language)?;
+        self.know("language", &job.language)?;
+        if let Some(program) = &job.interactor {
+            self.know("interactor.language", &program.language)?;
+        }
         let most = &self.judge.limits().most;
-        let steps = [("compile", &job.compile.limits), ("run", &job.run.limits)];
-        let tests = job.tests.iter().enumerate().map(|(index, test)| (format!("tests[{index}]"), &test.limits));
-        for (field, limits) in steps.into_iter().map(|(field, limits)| (field.to_owned(), limits)).chain(tests) {
-            if let Some(name) = limits.beyond(most).first() {
-                let name = wire::Limits::wire_name(name);
-                return Err(Problem::refused(
-                    &format!("{field}.limits.{name}"),
-                    "is greater than this server allows: GET /v1/info tells what it does",
-                ));
+        let within = |field: &str, limits: &Limits| match limits.beyond(most).first() {
+            None => Ok(()),
+            Some(name) => {
+                let field = format!("{field}.limits.{}", wire::Limits::wire_name(name));
+                Err(Problem::refused(&field, "is greater than this server allows: GET /v1/info tells what it does"))
+            }
+        };
+        within("compile", &job.compile.limits)?;
+        within("run", &job.run.limits)?;
+        for (index, test) in job.tests.iter().enumerate() {
+            within(&format!("tests[{index}]"), &test.limits)?;
+            if let Checker::Program(program) = &test.checker {
+                self.know(&format!("tests[{index}].checker.program.language"), &program.language)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a language is defined.
+    fn know(&self, field: &str, language: &str) -> Result<(), Problem> {
+        self.judge.reference(language).map(drop).map_err(|error| {
+            let mut problem = Problem::from(error);
+            if let Some(words) = problem.detail.strip_prefix("language") {
+                problem.detail = format!("{field}{words}");
+                problem.field = Some(field.into());
+            }
+            problem
+        })
     }
 }
 

@@ -222,7 +222,25 @@ fn answer(status: u16, description: &str, carries: &Carries) -> Value {
     if status == 202 {
         answer["headers"] = json!({"Location": {"description": "Where it is read.", "schema": {"type": "string"}}});
     }
+    if let Carries::Json(name) = carries {
+        let links = links(name);
+        if !links.is_empty() {
+            answer["links"] = links.into();
+        }
+    }
     answer
+}
+
+/// What can be done with the tokens of an answer.
+fn links(shape: &str) -> Map<String, Value> {
+    let (token, run) = ("$response.body#/token", "$response.body#/runs/0/token");
+    let found: &[(&str, &str)] = match shape {
+        "Accepted" => &[("readRun", token), ("cancelRun", token), ("deleteRun", token)],
+        "BatchAccepted" => &[("readBatch", token), ("deleteBatch", token), ("readRun", run), ("cancelRun", run), ("deleteRun", run)],
+        _ => &[],
+    };
+    let link = |(id, place): &(&str, &str)| ((*id).to_owned(), json!({"operationId": id, "parameters": {"token": place}}));
+    found.iter().map(link).collect()
 }
 
 fn problem(status: u16) -> Value {
@@ -266,9 +284,29 @@ fn operation(operation: &Operation) -> Value {
         value["parameters"] = operation.parameters.clone().into();
     }
     if let Some(name) = operation.body {
-        value["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
+        let content = json!({"schema": reference(name), "examples": examples(name)});
+        value["requestBody"] = json!({"required": true, "content": {"application/json": content}});
     }
     value
+}
+
+/// Requests that work.
+fn examples(shape: &str) -> Value {
+    let shortest = json!({"language": "python", "source": "print(6 * 7)"});
+    if shape == "BatchRequest" {
+        return json!({"two": {"value": {"runs": [shortest, {"language": "python", "source": "print(1)"}]}}});
+    }
+    let judged = json!({
+        "language": "python",
+        "source": "print(sum(map(int, input().split())))",
+        "run": {"limits": {"cpu_ms": 1000, "memory_bytes": 67_108_864}},
+        "tests": [
+            {"stdin": "1 2\n", "expected": "3\n", "points": 1, "subtask": "small"},
+            {"stdin": "30000 4\n", "expected": "30004\n", "points": 2, "checker": {"kind": "exact"}},
+        ],
+        "stop_at_first_failure": true,
+    });
+    json!({"shortest": {"value": shortest}, "judged": {"value": judged}})
 }
 
 /// A shape and all that it names.
@@ -358,6 +396,25 @@ mod tests {
             }
             Value::Array(items) => items.iter().for_each(|value| references(value, found)),
             _ => {}
+        }
+    }
+
+    #[test]
+    fn the_examples_are_requests() {
+        for value in examples("RunRequest").as_object().unwrap().values() {
+            let request = super::super::decode::json(value["value"].to_string().as_bytes()).unwrap();
+            super::super::build::job(request).unwrap();
+        }
+        let batch = examples("BatchRequest")["two"]["value"].to_string();
+        super::super::decode::json::<wire::BatchRequest>(batch.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn every_link_leads_to_an_operation() {
+        let known: Vec<&str> = operations().iter().map(|operation| operation.id).collect();
+        for shape in ["Accepted", "BatchAccepted"] {
+            let links = links(shape);
+            assert!(!links.is_empty() && links.keys().all(|id| known.contains(&id.as_str())), "{links:?}");
         }
     }
 

@@ -82,6 +82,7 @@ async fn create_any(native: &Arc<Native>, uri: &Uri, headers: &HeaderMap, body: 
     let call = native.receive(headers, body).await?;
     let (request, job) = read_run(&call).await?;
     let asynchronous = request.r#async || query.wait == Some(false);
+    native.foresee(&job)?;
     if request.callback.is_some() && !asynchronous {
         return Err(Problem::refused("callback", "only an asynchronous run has one: write \"async\": true as well"));
     }
@@ -130,7 +131,6 @@ pub(super) fn check_callback(request: &RunRequest, field: &str) -> Result<(), Pr
 async fn accept(native: &Arc<Native>, call: Call, request: &RunRequest, job: Job) -> Result<Response, Problem> {
     let stored = Arc::clone(native.stored()?);
     check_callback(request, "callback")?;
-    native.foresee(&job)?;
     let checked = Checked { body: call.body.to_vec(), job, notify: request.callback.is_some() };
     let owner = Arc::clone(call.admitted.name());
     let token = aside(move || stored.accept(&owner, checked)).await??.to_string();

@@ -127,6 +127,7 @@ fn start(native: &Native, admitted: &Admitted, request: &[u8]) -> Result<Session
     }
     let live = request.live;
     let mut job = build::job(request)?;
+    native.foresee(&job)?;
     job.interactive = true;
     let (input, cancel) = (Arc::new(Input::default()), Cancel::new());
     let (ears, events) = ears(live, Some(Arc::clone(&input)));

@@ -92,7 +92,7 @@ fn a_bad_request_is_refused_by_field() {
             422,
             "refused",
             Some("tests[1].limits.memory_bytes"),
-            "too great",
+            "is greater than this server allows",
         ),
         (
             r#"{"language": "fake", "source": "", "callback": {"url": "http://localhost"}}"#,
