@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(enclos_tests_escape::warm::FLAG) {
-        return enclos_tests_escape::warm::caller(arguments);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    for (word, caller) in enclos_tests_escape::warm::CALLERS {
+        if arguments.first().is_some_and(|first| first == word) {
+            return caller(arguments[1..].to_vec());
+        }
     }
     enclos_tests_escape::runner::main()
 }
