@@ -24,6 +24,8 @@ use crate::watch::{self, Watch, next_reply, now};
 
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
+pub use crate::launch::network::Network;
+
 /// What to execute.
 #[derive(Clone, Debug)]
 pub struct Exec {
@@ -124,11 +126,12 @@ pub struct Ended {
     pub report: Option<Report>,
 }
 
-/// Makes the sandbox's process. The command's streams are this process's own.
+/// Makes the sandbox's process. The command's streams are this process's own. `network`: one begun before the plan was there ([`Network::early`]); one that does not suit the
+/// plan is not used.
 ///
 /// # Errors
 /// The failed step, with the operation and the path.
-pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>) -> Result<Started<'a>> {
+pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>, network: Option<Network>) -> Result<Started<'a>> {
     let (mut group, mut guardian) = (None, None);
     if let Some(bounds) = &bounds
         && let Some(limits) = &bounds.limits.group
@@ -150,7 +153,7 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>) -> Result<
     let launch = Launch { group: group.as_ref(), first: Some((&request, given)), hold: true, lease: None };
     // A caller that ignores it (nohup, a shell's trap) would never learn how the command ended.
     enclos_sys::signal::set_default(rustix::process::Signal::CHILD.as_raw());
-    let inner = launch::start(plan, &launch)?;
+    let inner = launch::start_in(plan, &launch, network)?;
     Ok(Started { plan, bounds, inner, group, guardian, began: now() })
 }
 
@@ -277,7 +280,9 @@ impl Started<'_> {
         loop {
             match next_reply(&self.inner.control) {
                 Ok(Reply::Ended { status, .. }) => {
-                    if !self.plan.linger {
+                    // With a pid namespace it has waited for everybody else and ends by itself, as this program does; locks are held to its very end.
+                    let alone = self.plan.namespaces.pid && self.plan.lock_files.is_empty();
+                    if !self.plan.linger && !alone {
                         let _ = wait_pidfd(&self.inner.pidfd, Wait::Ended);
                     }
                     return Ok(self.seen(status));

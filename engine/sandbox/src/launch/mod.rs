@@ -74,7 +74,11 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
 /// As for [`start`].
 pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> Result<Started> {
     compile::check_descriptors(plan)?;
-    let network = if network::suits(plan) { network.or_else(|| Network::begin(plan.loopback)) } else { None };
+    let network = if network::suits(plan) {
+        network.filter(|network| network.has(plan.loopback)).or_else(|| Network::begin(plan.loopback))
+    } else {
+        None
+    };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
     let first = launch.first.map(|(request, given)| First { request: request.encode(FIRST_ID), given });

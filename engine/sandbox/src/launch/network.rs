@@ -55,7 +55,18 @@ const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 impl Network {
     /// Begins, before there is a plan, if one made from this policy will have a network of its own.
     pub fn ahead(policy: &Policy) -> Option<Network> {
-        if policy.net == Net::Host || !can_change() { None } else { Self::begin(policy.net == Net::Loopback) }
+        if policy.net == Net::Host { None } else { Self::early(policy.net == Net::Loopback) }
+    }
+
+    /// Begins, where this process may come back from it; `loopback`: with `lo` up.
+    #[must_use]
+    pub fn early(loopback: bool) -> Option<Network> {
+        can_change().then(|| Self::begin(loopback)).flatten()
+    }
+
+    /// Whether it is what the plan asks for.
+    pub fn has(&self, loopback: bool) -> bool {
+        self.charge.loopback == loopback
     }
 
     /// Begins. `None` where the helper cannot be made: the sandbox then makes its network itself, or tells why it cannot.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use enclos_sandbox::direct::{self, Bounds, Exec};
+use enclos_sandbox::direct::{self, Bounds, Exec, Network};
 use enclos_spec::Report;
 use enclos_spec::plan::{FilterSource, Plan};
 
@@ -62,6 +62,8 @@ fn say(message: &Message) {
 
 fn run(line: &CommandLine) -> Result<u8, String> {
     refuse_set_uid()?;
+    // First, for it takes longest.
+    let network = if line.unshare.net { Network::early(true) } else { None };
     let mut filters = Vec::new();
     for fd in &line.add_seccomp {
         filters.push(filter(*fd)?);
@@ -75,7 +77,7 @@ fn run(line: &CommandLine) -> Result<u8, String> {
     let bounds = bounds(line, &mut launch.plan)?;
     let wrong = |text: &str| format!("--enclos-report: {text}");
     let mut file = line.report.as_deref().map(report_file::open).transpose().map_err(|text| wrong(&text))?;
-    let outcome = start(line, &launch, bounds);
+    let outcome = start(line, &launch, bounds, network);
     if let (Some(file), Some(path)) = (&mut file, &line.report) {
         let report = match &outcome {
             Ok((_, report)) => report.clone(),
@@ -97,14 +99,14 @@ fn bounds(line: &CommandLine, plan: &mut Plan) -> Result<Option<Bounds>, String>
 }
 
 /// The engine's work, and the documents around it.
-fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>) -> Result<(u8, Option<Report>), String> {
+fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>, network: Option<Network>) -> Result<(u8, Option<Report>), String> {
     let failed = |error: enclos_sandbox::Error| failure::words(&error, line, launch);
     if line.die_with_parent {
         let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         set.map_err(|errno| format!("prctl(PR_SET_PDEATHSIG): {}", system_text(errno.raw_os_error())))?;
     }
     let exec = exec(launch);
-    let started = direct::start(&launch.plan, &exec, bounds).map_err(failed)?;
+    let started = direct::start(&launch.plan, &exec, bounds, network).map_err(failed)?;
     let mut status = line.json_status_fd.map(writer).transpose()?;
     let told = Started { child_pid: started.pid(), namespaces: namespaces(&launch.plan.namespaces, started.pid()) };
     if let Some(fd) = line.info_fd {
