@@ -40,6 +40,8 @@ pub struct Root {
     scratch: Option<OwnedFd>,
     /// Where the last place lay.
     nearby: Nearby,
+    /// A template has built it already, with every place that its sandboxes need.
+    built: bool,
     in_user_namespace: bool,
 }
 
@@ -121,7 +123,7 @@ impl Root {
             Ok((scratch, new))
         };
         let (scratch, new) = mount().map_err(|e| (Stage::NewRoot, None, e))?;
-        Ok(Root { old, new, scratch, nearby: Nearby::none(), in_user_namespace })
+        Ok(Root { old, new, scratch, nearby: Nearby::none(), built: false, in_user_namespace })
     }
 
     /// Goes on in a root that a template has built. The private tmpfs is attached on a directory that nobody but the set-up may enter.
@@ -139,7 +141,7 @@ impl Root {
                     Some(scratch)
                 }
             };
-            Ok(Root { old: open(c"/")?, new, scratch, nearby: Nearby::none(), in_user_namespace })
+            Ok(Root { old: open(c"/")?, new, scratch, nearby: Nearby::none(), built: true, in_user_namespace })
         };
         mount().map_err(|e| (Stage::NewRoot, None, e))
     }
@@ -294,7 +296,12 @@ impl Root {
 
     /// Attaches a tree at a place, which is made where nothing is.
     fn attach_in_place(&mut self, tree: &OwnedFd, place: &Place, make: Make) -> Result<(), (Stage, Errno)> {
-        // Most places are new, and have neighbours: the fewest calls are tried first.
+        // The fewest calls are tried first: what a template has built is there, else most places are new, and have neighbours.
+        if self.built
+            && let Ok(at) = place.open(self.new.as_fd())
+        {
+            return self.cover(tree, &at).map_err(|e| (Stage::Operation, e));
+        }
         if self.nearby.attach(self.new.as_fd(), place, make, tree).is_ok() {
             return Ok(());
         }
@@ -434,25 +441,31 @@ impl Root {
 
     /// Covers files at the top of a procfs with the null device, so that reading gives nothing at all. What is not there needs no cover.
     fn blind(&mut self, proc: &OwnedFd, places: &[Place]) -> Result<(), Errno> {
-        let mut cover: Option<OwnedFd> = None;
+        let mut last: Option<(OwnedFd, &CStr)> = None;
+        let mut spare: Option<OwnedFd> = None;
         for place in places {
             let Some((_, name)) = place.last() else { continue };
-            // Asked first: a copy that is closed without having been attached costs a grace period of the whole machine.
-            if rustix::fs::accessat(proc, name, rustix::fs::Access::EXISTS, AtFlags::empty()) == Err(Errno::NOENT) {
-                continue;
-            }
-            // A copy of a cover that is attached is read-only as that is.
-            let next = match &cover {
-                Some(cover) => clone_tree(cover, c"")?,
-                None => self.null()?,
+            let next = match (spare.take(), &last) {
+                (Some(spare), _) => spare,
+                // A copy of a cover that is attached is read-only as that is.
+                (None, Some((cover, _))) => clone_tree(cover, c"")?,
+                (None, None) => self.null()?,
             };
             match over_name(&next, proc, name) {
-                Ok(()) => cover = Some(next),
+                Ok(()) => last = Some((next, name)),
+                Err(Errno::NOENT) => spare = Some(next),
                 // No file: whatever it is, it is covered as such.
-                Err(_) => self.hide(place)?,
+                Err(_) => {
+                    spare = Some(next);
+                    self.hide(place)?;
+                }
             }
         }
-        Ok(())
+        // Closed without having been attached, it would cost a grace period of the whole machine: it covers once more what is covered.
+        match (spare, last) {
+            (Some(spare), Some((_, name))) => over_name(&spare, proc, name),
+            _ => Ok(()),
+        }
     }
 
     /// The null device, read-only; the new root has one when its /dev was made before.

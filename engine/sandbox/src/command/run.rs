@@ -238,9 +238,11 @@ impl Run {
     pub fn finish(mut self) -> Result<(Outcome, [Vec<u8>; 2])> {
         let ended = self.watch();
         self.relay = None;
+        // Init has waited for everybody else and ends by itself. A program that does nothing but this command ends too, and need not see it.
+        let alone = self.mask.is_some() && ended.as_ref().is_ok_and(|ended| ended.status.is_some());
         let reaped = match &self.place {
-            Place::Own(own) => watch::reap(&own.started.pidfd),
-            Place::Shared(..) | Place::Born(_) => None,
+            Place::Own(own) if own.group.is_some() || !alone => watch::reap(&own.started.pidfd),
+            Place::Own(_) | Place::Shared(..) | Place::Born(_) => None,
         };
         if let Some(mask) = self.mask.take() {
             set_mask(mask);

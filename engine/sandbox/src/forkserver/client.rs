@@ -93,10 +93,9 @@ impl Launcher {
             parked: Mutex::new(Vec::new()),
             retire,
         });
-        let weak = Arc::downgrade(&inner);
         std::thread::Builder::new()
             .name("enclos-retire".to_owned())
-            .spawn(move || super::pool::retire(&retired, &weak))
+            .spawn(move || super::pool::retire(&retired))
             .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), "retiring thread"))?;
         // The first slot now, so that a template that cannot be is refused here.
         let slot = inner.make_slot()?;
@@ -175,9 +174,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// What is left of a sandbox when its command is done: to be waited for and removed off the request's path.
 #[derive(Debug)]
 pub struct Retired {
-    pub(super) slot: Slot,
     pub(super) pidfd: OwnedFd,
-    pub(super) group: Option<Group>,
+    pub(super) group: Group,
 }
 
 /// A sandbox of a template, its first command's process parked.
@@ -320,7 +318,7 @@ impl TemplateInner {
 
     /// A slot whose sandbox is gone, or ending, serves again; but not one whose network has an address: the kernel remembers its connections for a minute
     /// (`TIME_WAIT`), and the next command would see them, and find their ports taken.
-    pub(super) fn give_back(&self, slot: Slot) {
+    fn give_back(&self, slot: Slot) {
         if !slot.planned.plan.loopback {
             lock(&self.free).push(slot);
         }
@@ -395,13 +393,13 @@ impl Drop for Born {
             let _ = rustix::net::send(&self.control, &crate::init::message::END_REQUEST, rustix::net::SendFlags::NOSIGNAL);
         }
         let Some(template) = self.template.upgrade() else { return };
-        match self.group.take() {
-            // Nothing is left to be removed, and the slot itself waits for the sandbox's end.
-            None => {
-                slot.last = Some(pidfd);
-                template.give_back(slot);
-            }
-            group => drop(template.retire.send(Retired { slot, pidfd, group })),
+        if let Some(group) = self.group.take()
+            && let Ok(pidfd) = self.pidfd.try_clone()
+        {
+            let _ = template.retire.send(Retired { pidfd, group });
         }
+        // It waits itself for the sandbox's end.
+        slot.last = Some(pidfd);
+        template.give_back(slot);
     }
 }

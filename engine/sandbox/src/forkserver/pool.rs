@@ -1,23 +1,20 @@
 //! Ahead of demand and behind it: sandboxes parked before they are asked for, and cleared away after they have answered.
 
-use std::sync::Weak;
 use std::sync::mpsc::Receiver;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::client::{Retired, Template, TemplateInner};
+use super::client::{Retired, Template};
 use crate::command::Command;
 use crate::error::Result;
 
-/// Clears away what is left of sandboxes, off the request's path, until the template is gone.
-pub(super) fn retire(retired: &Receiver<Retired>, template: &Weak<TemplateInner>) {
-    while let Ok(Retired { slot, pidfd, group }) = retired.recv() {
+/// Removes the control groups of sandboxes that end, off the request's path, until the template is gone.
+pub(super) fn retire(retired: &Receiver<Retired>) {
+    while let Ok(Retired { pidfd, group }) = retired.recv() {
         // Init has been told to end, or has; with it everything in its pid namespace.
         while let Err(enclos_sys::Errno::INTR) = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) {}
         // Dropping a group removes it.
         drop(group);
-        let Some(template) = template.upgrade() else { return };
-        template.give_back(slot);
     }
 }
 

@@ -199,6 +199,10 @@ pub fn run(context: &SlotContext) -> ! {
 
 /// Closes what the lasting part was built from, and what is the launcher's: every sandbox would get a copy of each.
 fn keep_only(context: &SlotContext) -> Result<(), Errno> {
+    // The launcher's own, the first of which is the socket to its caller.
+    for stream in 0..3 {
+        fd::copy_to(context.placeholder.as_fd(), stream, false)?;
+    }
     let kept = || context.numbers.iter().copied().chain([context.placeholder.as_raw_fd(), context.base.program.control.as_raw_fd()]);
     let mut first = 3;
     while let Some(next) = kept().filter(|number| *number >= first).min() {

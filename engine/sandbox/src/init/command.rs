@@ -9,7 +9,7 @@ use enclos_sys::exec::StringBlock;
 use enclos_sys::{Errno, fd, seccomp, signal, terminal, wait};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{Rlimit, chdir, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid, umask};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -55,6 +55,8 @@ struct Ready<'a> {
     strings: std::cell::RefCell<&'a mut StringBlock>,
     given: Given,
     terminal: Option<RawFd>,
+    /// What [`prepare_ahead`] does is done.
+    ahead: bool,
     failure: Failure,
 }
 
@@ -107,8 +109,15 @@ pub fn become_first(context: &Context) -> ! {
     });
     let Some((exec, given)) = request else { crate::child::fail(program, (Stage::Control, None, Errno::INVAL)) };
     let mut room = context.room.borrow_mut();
-    let ready =
-        Ready { program, exec, strings: std::cell::RefCell::new(&mut room.strings), given, terminal: None, failure: Failure::none() };
+    let ready = Ready {
+        program,
+        exec,
+        strings: std::cell::RefCell::new(&mut room.strings),
+        given,
+        terminal: None,
+        ahead: false,
+        failure: Failure::none(),
+    };
     let (stage, errno) = execute(&ready);
     crate::child::fail(program, (stage, None, errno))
 }
@@ -127,6 +136,7 @@ pub fn start(
         strings: std::cell::RefCell::new(strings),
         given,
         terminal: pair.as_ref().map(|(_, slave)| std::os::fd::AsRawFd::as_raw_fd(slave)),
+        ahead: false,
         failure: Failure::none(),
     };
     let run = |ready: &Ready<'_>| {
@@ -168,7 +178,7 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     let at = |stage: Stage| move |errno: Errno| (stage, errno);
     let (program, exec) = (ready.program, &ready.exec);
     let start = &program.start;
-    if start.new_session || ready.terminal.is_some() {
+    if !ready.ahead && (start.new_session || ready.terminal.is_some()) {
         setsid().map_err(at(Stage::Session))?;
     }
     if let Some(number) = ready.terminal {
@@ -177,9 +187,7 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     // Before the streams are moved, which may cover the descriptors that came along; before the limits, which are the command's.
     bring_files(exec, &ready.given).map_err(at(Stage::WriteFiles))?;
     connect_streams(&ready.given.streams, ready.terminal).map_err(at(Stage::Streams))?;
-    for (resource, value) in &start.rlimits {
-        setrlimit(*resource, Rlimit { current: Some(*value), maximum: Some(*value) }).map_err(at(Stage::Rlimit))?;
-    }
+    set_limits(program, |resource| !ready.ahead || !is_set_ahead(resource)).map_err(at(Stage::Rlimit))?;
     if let Some(block) = start.block_fd {
         let mut byte = [0u8; 1];
         let fd = fd::borrow(block).map_err(at(Stage::Block))?;
@@ -219,6 +227,34 @@ fn bring_files(exec: &Exec<'_>, given: &Given) -> Result<(), Errno> {
         rest = Exec::skip(rest, 1).ok_or(Errno::INVAL)?;
     }
     if exec.collects { files::remember(Exec::first(rest).ok_or(Errno::INVAL)?) } else { Ok(()) }
+}
+
+/// Sets the plan's limits on those resources.
+fn set_limits(program: &Program, wanted: impl Fn(Resource) -> bool) -> Result<(), Errno> {
+    program
+        .start
+        .rlimits
+        .iter()
+        .filter(|(resource, _)| wanted(*resource))
+        .try_for_each(|(resource, value)| setrlimit(*resource, Rlimit { current: Some(*value), maximum: Some(*value) }))
+}
+
+/// Limits that a parked process takes before it has its request: all but those that would bind what it then still does for the command (files, and room to read them).
+fn is_set_ahead(resource: Resource) -> bool {
+    !matches!(resource, Resource::Fsize | Resource::As | Resource::Nofile)
+}
+
+/// What of [`prepare`] no request changes, done while a parked process has time.
+fn prepare_ahead(program: &Program, socket: RawFd) -> Result<(), (Stage, Errno)> {
+    let at = |stage: Stage| move |errno: Errno| (stage, errno);
+    if program.start.new_session {
+        setsid().map_err(at(Stage::Session))?;
+    }
+    set_limits(program, is_set_ahead).map_err(at(Stage::Rlimit))?;
+    if program.start.keep_all_but.is_none() {
+        fd::close_between(3, socket - 1, false).and_then(|()| fd::close_from((socket + 1).max(3), false)).map_err(at(Stage::Streams))?;
+    }
+    Ok(())
 }
 
 /// Enters the first directory that lets us; gives its number and the rest of the block.
@@ -304,6 +340,9 @@ pub fn park(context: &Context) -> Result<i32, Errno> {
 fn await_request(context: &Context) -> (Stage, Errno) {
     let program = &context.program;
     let Some(socket) = &program.start.park else { return (Stage::Control, Errno::BADF) };
+    if let Err(failure) = prepare_ahead(program, std::os::fd::AsRawFd::as_raw_fd(socket)) {
+        return failure;
+    }
     let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
     let buffer = &context.parked;
     let mut buffer = buffer.borrow_mut();
@@ -319,7 +358,8 @@ fn await_request(context: &Context) -> (Stage, Errno) {
     let Some(length) = read_file_part(bytes, length, &descriptors) else { return (Stage::Control, Errno::INVAL) };
     let Some(Request::Exec(exec)) = Request::decode(&bytes[..length]) else { return (Stage::Control, Errno::INVAL) };
     let given = Given::of(&exec, &descriptors);
-    let ready = Ready { program, exec, strings: std::cell::RefCell::new(strings), given, terminal: None, failure: Failure::none() };
+    let ready =
+        Ready { program, exec, strings: std::cell::RefCell::new(strings), given, terminal: None, ahead: true, failure: Failure::none() };
     let failure = execute(&ready);
     // Closed by number on the way to the execution: their values must not close them again.
     std::mem::forget(descriptors);

@@ -250,7 +250,8 @@ impl Init<'_> {
             }
             let (child_changed, requested) = (!events[0].revents().is_empty(), self.control_open && !events[1].revents().is_empty());
             if child_changed {
-                while let Ok(Some(_)) = signal::read(self.signals) {}
+                // One of a kind is pending at most.
+                let _ = signal::read(self.signals);
                 self.reap();
             }
             if requested {
@@ -325,7 +326,8 @@ impl Init<'_> {
         let (mut cpu_us, mut max_resident) = (changed.cpu_us, changed.max_resident);
         if finish {
             // What the command left behind dies with it, and its CPU time counts.
-            if is_first() {
+            // Whoever is left is a child of ours by now: without one, nobody needs to be looked for.
+            if is_first() && wait::wait_any(Wait::EndedAlready).is_ok() {
                 let _ = signal::kill(-1, SIGKILL);
                 while let Ok(Some(_)) = wait::wait_any(Wait::Ended) {}
             }
