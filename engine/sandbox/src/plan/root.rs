@@ -54,8 +54,8 @@ const ETC: [&str; 33] = [
     "X11/fonts",
     "xdg/user-dirs.defaults",
 ];
-/// Largest file that is copied.
-const SMALL: u64 = 256 * 1024;
+/// Largest file that is copied: one that takes longer to write than to mount is shown.
+const SMALL: u64 = 8 * 1024;
 
 /// What came of it.
 pub struct Shown {
