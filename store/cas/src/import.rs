@@ -117,8 +117,8 @@ impl Importing<'_, '_> {
             FileType::Directory => {
                 let inner = beneath::directory(directory, name).during("opening", below)?;
                 let tree = self.directory(&inner, below, depth + 1)?;
-                let (size, digest) = (tree.size(), self.session.put_tree(&tree)?);
-                Ok(Some(Entry::Directory { digest, size, mode: stat.st_mode & MODE_BITS }))
+                let digest = self.session.put_tree(&tree)?;
+                Ok(Some(tree.as_entry(digest, stat.st_mode & MODE_BITS)))
             }
             FileType::Symlink => {
                 let target = readlinkat(directory, name, Vec::new()).during("reading", below)?;

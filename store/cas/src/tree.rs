@@ -32,6 +32,8 @@ pub enum Entry {
         digest: Digest,
         /// Bytes of all files below.
         size: u64,
+        /// Files and links below, those in its directories included.
+        files: u64,
         /// Permission bits, [`MODE_BITS`] at most.
         mode: u32,
     },
@@ -145,7 +147,20 @@ impl Tree {
         self.0.values().fold(0, |sum, entry| sum.saturating_add(entry.size()))
     }
 
-    /// The one encoding: for each entry a letter, mode (2 bytes), size (8), digest (32) or target, and name; numbers big-endian.
+    /// Files and links below, those in its directories included.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.0.values().fold(0, |sum, entry| sum.saturating_add(if let Entry::Directory { files, .. } = entry { *files } else { 1 }))
+    }
+
+    /// As an entry of the directory above it, with this mode.
+    #[must_use]
+    pub fn as_entry(&self, digest: Digest, mode: u32) -> Entry {
+        Entry::Directory { digest, size: self.size(), files: self.files(), mode }
+    }
+
+    /// The one encoding: for each entry its name, a letter, and mode (2 bytes), size (8), digest (32) and for a directory its files (8), or for a
+    /// link its target; numbers are big-endian, texts follow their length (2).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -156,11 +171,14 @@ impl Tree {
         for (name, entry) in &self.0 {
             text(&mut out, name);
             match entry {
-                Entry::File { digest, size, mode } | Entry::Directory { digest, size, mode } => {
+                Entry::File { digest, size, mode } | Entry::Directory { digest, size, mode, .. } => {
                     out.push(if matches!(entry, Entry::File { .. }) { b'f' } else { b'd' });
                     out.extend((*mode as u16).to_be_bytes());
                     out.extend(size.to_be_bytes());
                     out.extend(digest.as_bytes());
+                    if let Entry::Directory { files, .. } = entry {
+                        out.extend(files.to_be_bytes());
+                    }
                 }
                 Entry::Link { target } => {
                     out.push(b'l');
@@ -195,7 +213,11 @@ impl Tree {
                     let mode = u32::from(u16::from_be_bytes(rest.array()?));
                     let size = u64::from_be_bytes(rest.array()?);
                     let digest = Digest::from_bytes(rest.array()?);
-                    if kind == b'f' { Entry::File { digest, size, mode } } else { Entry::Directory { digest, size, mode } }
+                    if kind == b'f' {
+                        Entry::File { digest, size, mode }
+                    } else {
+                        Entry::Directory { digest, size, mode, files: u64::from_be_bytes(rest.array()?) }
+                    }
                 }
                 b'l' => Entry::Link { target: rest.text()? },
                 _ => return Err(TreeError("an entry is of no known kind")),
@@ -235,7 +257,12 @@ mod tests {
         let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
         let entry = prop_oneof![
             (digest.clone(), any::<u64>(), 0u32..=0o777).prop_map(|(digest, size, mode)| Entry::File { digest, size, mode }),
-            (digest, any::<u64>(), 0u32..=0o777).prop_map(|(digest, size, mode)| Entry::Directory { digest, size, mode }),
+            (digest, any::<u64>(), any::<u64>(), 0u32..=0o777).prop_map(|(digest, size, files, mode)| Entry::Directory {
+                digest,
+                size,
+                files,
+                mode
+            }),
             "[a-z./]{1,20}".prop_map(|target| Entry::Link { target: target.into() }),
         ];
         proptest::collection::btree_map("[^/\0]{1,8}".prop_filter("not an entry's", |n| n != "." && n != ".."), entry, 0..8).prop_map(

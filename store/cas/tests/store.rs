@@ -121,7 +121,7 @@ fn a_collection_keeps_what_roots_and_sessions_reach() {
         inner.insert(name, Entry::File { digest, size: content.len() as u64, mode: 0o644 }).unwrap();
         let inner_digest = session.put_tree(&inner).unwrap();
         let mut outer = Tree::default();
-        outer.insert("inner", Entry::Directory { digest: inner_digest, size: inner.size(), mode: 0o755 }).unwrap();
+        outer.insert("inner", inner.as_entry(inner_digest, 0o755)).unwrap();
         // A file that holds the bytes of the inner tree must not hide what the inner tree names.
         let copy = session.put_bytes(&inner.encode()).unwrap();
         outer.insert("copy", Entry::File { digest: copy, size: 1, mode: 0o644 }).unwrap();
