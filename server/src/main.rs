@@ -8,16 +8,21 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use enclos_sandbox::Launcher;
 use enclos_spec::exit;
 
 mod launch;
 mod serve;
+
+/// This program; its `launch` is the engine's launcher.
+const OWN: &str = "/proc/self/exe";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let word = args.next();
     match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
         "serve" => serve::main(args),
+        "judge" => enclos_judge::cli::main(args, || Launcher::start(OWN)),
         "launch" => launch::main(args),
         "version" | "--version" | "-V" => print(concat!("enclos-server ", env!("CARGO_PKG_VERSION"), "\n")),
         "help" | "--help" | "-h" => print(HELP),
@@ -26,12 +31,13 @@ fn main() -> ExitCode {
 }
 
 const HELP: &str = "enclos-server serve   serve the judge over HTTP (enclos-server serve --help)\n\
+                    enclos-server judge   run and test programs from the command line (enclos-server judge --help)\n\
                     enclos-server launch  the launcher, which a server starts for itself\n";
 
 fn unknown(word: Option<&OsString>) -> String {
     match word {
-        None => "the command is missing: write enclos-server serve".to_owned(),
-        Some(word) => format!("{word:?} is not a command: write serve"),
+        None => "the command is missing: write enclos-server serve, or enclos-server judge".to_owned(),
+        Some(word) => format!("{word:?} is not a command: write serve or judge"),
     }
 }
 

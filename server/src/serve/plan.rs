@@ -6,6 +6,7 @@ use std::time::Duration;
 use enclos_host::connections::Bounds;
 use enclos_host::keys::Keys;
 use enclos_host::listen::Address;
+use enclos_host::outbound::Outbound;
 use enclos_host::settings::Settings;
 use enclos_judge::language::Registry;
 use enclos_judge::{camisole, native};
@@ -40,6 +41,8 @@ pub struct Plan {
     pub store: Option<PathBuf>,
     /// How long ended asynchronous runs are kept.
     pub retention: Retention,
+    /// Makes callbacks; `None`: the configuration allows none.
+    pub outbound: Option<Outbound>,
 }
 
 impl Plan {
@@ -66,6 +69,10 @@ impl Plan {
         if let Err(error) = Registry::load(judge.languages.as_deref()) {
             faults.push(format!("judge.languages: {error}"));
         }
+        let outbound = Outbound::of(&settings).unwrap_or_else(|bad| {
+            faults.push(bad.to_string());
+            None
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -93,6 +100,7 @@ impl Plan {
             native: native::Options::of(&settings),
             store: settings.text("judge.native.store").map(PathBuf::from).or_else(|| state.map(|state| state.join("judge.sqlite"))),
             retention: native::settings::retention(&settings),
+            outbound,
             listen,
             admin,
             keys,

@@ -24,9 +24,6 @@ use super::announce;
 use super::figures::{Counted, Figures};
 use super::plan::Plan;
 
-/// This program; its `launch` is the launcher.
-const OWN: &str = "/proc/self/exe";
-
 /// After the queue has ended, for the last answers to be read.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -37,7 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub fn run(plan: Plan) -> Result<(), String> {
     log::begin(&plan.settings);
     reap();
-    let launcher = Launcher::start(OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
+    let launcher = Launcher::start(crate::OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
     let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| format!("the judge could not be started: {error}"))?;
     // Answers are short work for the runtime's threads: jobs run on those of the queue.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();
@@ -94,6 +91,7 @@ impl Server {
             bodies,
             options: plan.native,
             store: open_store(plan.store.as_deref(), plan.retention)?,
+            outbound: plan.outbound,
         };
         let native = native::Native::start(parts).map_err(|error| format!("asynchronous runs cannot be taken up again: {error}"))?;
         let native = native::router(native);

@@ -1,7 +1,7 @@
 //! The keys of `[server]` and `[queue]`, and every record there is.
 
 use enclos_host::settings::{Kind, Setting};
-use enclos_host::{keys, log};
+use enclos_host::{keys, log, outbound};
 use enclos_judge::{camisole, native, settings as judge};
 
 /// What the process itself needs.
@@ -103,6 +103,6 @@ const KEYS: &[Setting] = &[Setting {
 pub fn records() -> Vec<&'static [Setting]> {
     let mut groups = vec![SERVER, QUEUE, log::SETTINGS];
     groups.extend(judge::GROUPS);
-    groups.extend([camisole::SETTINGS, native::SETTINGS, KEYS]);
+    groups.extend([camisole::SETTINGS, native::SETTINGS, outbound::SETTINGS, KEYS]);
     groups
 }

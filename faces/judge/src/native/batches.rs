@@ -9,10 +9,10 @@ use enclos_host::axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
-use super::runs::{Served, check_callback, located, to_json, token};
+use super::runs::{Served, located, to_json, token};
 use super::stored::{Checked, Stored, no_batch};
 use super::wire::{Accepted, BatchAccepted, BatchRequest, MOST_IN_A_BATCH};
-use super::{Native, aside, build, decode};
+use super::{Native, aside, build, callbacks, decode};
 
 /// The same body, with the text of each run: what is stored is what the client wrote.
 #[derive(serde::Deserialize)]
@@ -37,7 +37,7 @@ fn read(native: &Native, body: &[u8]) -> Result<Vec<Checked>, Problem> {
             problem.field = Some(format!("runs[{index}]{below}").into());
             problem
         };
-        check_callback(&run, "callback").map_err(within)?;
+        callbacks::check(native.outbound.as_ref(), &run).map_err(within)?;
         let notify = run.callback.is_some();
         let job = build::job(run).map_err(within)?;
         native.foresee(&job).map_err(within)?;

@@ -14,6 +14,7 @@
 
 mod batches;
 mod build;
+mod callbacks;
 mod decode;
 mod events;
 mod input;
@@ -35,7 +36,9 @@ use enclos_host::axum::http::HeaderMap;
 use enclos_host::body::{Bodies, Share};
 use enclos_host::bytes::Bytes;
 use enclos_host::keys::{Admitted, Keys};
-use enclos_host::tokio::sync::Mutex;
+use enclos_host::outbound::Outbound;
+use enclos_host::tokio;
+use enclos_host::tokio::sync::{Mutex, mpsc};
 use enclos_host::tokio::task::spawn_blocking;
 use enclos_pool::{Store, StoreError};
 
@@ -60,6 +63,8 @@ pub struct Parts {
     pub options: Options,
     /// Keeps asynchronous runs; without it they are refused.
     pub store: Option<Arc<Store>>,
+    /// Makes callbacks; without it they are refused.
+    pub outbound: Option<Outbound>,
 }
 
 /// The interface, ready to serve.
@@ -70,6 +75,7 @@ pub struct Native {
     bodies: Bodies,
     options: Options,
     stored: Option<Arc<Stored>>,
+    outbound: Option<Outbound>,
     languages: Mutex<Option<(Instant, Bytes)>>,
 }
 
@@ -80,18 +86,26 @@ impl std::fmt::Debug for Native {
 }
 
 impl Native {
-    /// Puts the parts together, and takes up the runs that earlier servers accepted and did not finish. Blocks.
+    /// Puts the parts together, takes up the runs that earlier servers accepted and did not finish, and makes the callbacks that are due.
+    /// Blocks for as long as the store takes; called inside a runtime, where callbacks are made from then on.
     ///
     /// # Errors
     ///
     /// The store cannot be read.
     pub fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { judge, queue, keys, bodies, options, store } = parts;
+        let Parts { judge, queue, keys, bodies, options, store, outbound } = parts;
         let stored = match store {
             None => None,
-            Some(store) => Some(Stored::start(store, Arc::clone(&queue), None)?),
+            Some(store) => {
+                let told = outbound.clone().map(|outbound| {
+                    let (sender, ended) = mpsc::unbounded_channel();
+                    tokio::spawn(callbacks::deliver(outbound, Arc::clone(&store), ended));
+                    sender
+                });
+                Some(Stored::start(store, Arc::clone(&queue), told)?)
+            }
         };
-        Ok(Arc::new(Self { judge, queue, keys, bodies, options, stored, languages: Mutex::default() }))
+        Ok(Arc::new(Self { judge, queue, keys, bodies, options, stored, outbound, languages: Mutex::default() }))
     }
 
     /// Who calls, for a request that costs something, and its body.

@@ -50,7 +50,7 @@ pub(super) async fn info(State(native): Served, headers: HeaderMap) -> Response 
     let info = Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: "1".to_owned(),
-        features: Features { r#async: native.stored.is_some(), callbacks: false },
+        features: Features { r#async: native.stored.is_some(), callbacks: native.outbound.is_some() && native.stored.is_some() },
         limits: LimitInfo { compile: (&limits.compile).into(), run: (&limits.run).into(), most: (&limits.most).into() },
         queue: QueueInfo {
             cores: queue.cores,

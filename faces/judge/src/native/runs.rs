@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use super::stored::{Checked, Stored, no_run};
 use super::wire::{self, RunRequest, RunResult};
-use super::{Call, LARGE, Native, aside, build, decode, stream};
+use super::{Call, LARGE, Native, aside, build, callbacks, decode, stream};
 use crate::api::{Answer, Job};
 use crate::work::submit;
 
@@ -119,18 +119,10 @@ pub(super) fn to_json(status: StatusCode, value: &impl serde::Serialize) -> Resu
     serde_json::to_vec(value).map(|json| json_response(status, json)).map_err(|error| Problem::internal(&error))
 }
 
-/// Whether a callback may be asked for; none can be delivered here.
-pub(super) fn check_callback(request: &RunRequest, field: &str) -> Result<(), Problem> {
-    match &request.callback {
-        Some(_) => Err(Problem::refused(field, "callbacks are switched off on this server: ask for the result with the token")),
-        None => Ok(()),
-    }
-}
-
 /// 202 with the token.
 async fn accept(native: &Arc<Native>, call: Call, request: &RunRequest, job: Job) -> Result<Response, Problem> {
     let stored = Arc::clone(native.stored()?);
-    check_callback(request, "callback")?;
+    callbacks::check(native.outbound.as_ref(), request)?;
     let checked = Checked { body: call.body.to_vec(), job, notify: request.callback.is_some() };
     let owner = Arc::clone(call.admitted.name());
     let token = aside(move || stored.accept(&owner, checked)).await??.to_string();

@@ -11,6 +11,7 @@ use enclos_host::tracing;
 use enclos_pool::{Begun, Entry, Halted, Id, Notice, Position, Record, State, Store, StoreError, Token};
 use serde_json::value::RawValue;
 
+use super::callbacks::Ended;
 use super::problem::Problem;
 use super::wire::{self, RunResult, Short, Status};
 use super::{aside, build, decode};
@@ -30,7 +31,7 @@ pub struct Stored {
     queue: Arc<Jobs>,
     live: Mutex<HashMap<Token, Live>>,
     /// Where ended runs go whose end somebody is to be told of; `None`: nobody can be told.
-    told: Option<mpsc::UnboundedSender<(String, Token)>>,
+    told: Option<mpsc::UnboundedSender<Ended>>,
 }
 
 /// A request that was checked and can be stored.
@@ -49,11 +50,7 @@ impl Stored {
     /// # Errors
     ///
     /// The store cannot be read.
-    pub fn start(
-        store: Arc<Store>,
-        queue: Arc<Jobs>,
-        told: Option<mpsc::UnboundedSender<(String, Token)>>,
-    ) -> Result<Arc<Self>, StoreError> {
+    pub fn start(store: Arc<Store>, queue: Arc<Jobs>, told: Option<mpsc::UnboundedSender<Ended>>) -> Result<Arc<Self>, StoreError> {
         let stored = Arc::new(Self { store, queue, live: Mutex::default(), told });
         for run in stored.store.unfinished()? {
             match decode::json(&run.request).and_then(build::job) {
@@ -65,9 +62,9 @@ impl Stored {
                 Err(problem) => stored.finish(&run.owner, &run.token, Err(problem)),
             }
         }
-        if let Some(told) = &stored.told {
+        if stored.told.is_some() {
             for (owner, record) in stored.store.notices()? {
-                let _ = told.send((owner, record.token));
+                stored.tell(&owner, &record.token);
             }
         }
         Ok(stored)
@@ -196,16 +193,20 @@ impl Stored {
             }
         };
         match stored {
-            Ok(true) => {
-                if let Some(told) = &self.told {
-                    let _ = told.send((owner.to_owned(), *token));
-                }
-            }
+            Ok(true) => self.tell(owner, token),
             // It was cancelled or deleted in the meantime.
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "a result could not be stored; the run will be done again at the next start"),
         }
         self.announce(token);
+    }
+
+    /// Hands a run that has ended to whoever makes callbacks, and who sees whether one was asked for.
+    fn tell(&self, owner: &str, token: &Token) {
+        if let Some(told) = &self.told {
+            // It is gone only when the server goes down; the next one finds what is due.
+            let _ = told.send((owner.to_owned(), *token));
+        }
     }
 
     /// Wakes whoever waits for the end of a run.
@@ -232,7 +233,10 @@ impl Stored {
     /// 404, or the store failed.
     pub fn cancel(&self, owner: &str, token: &Token) -> Result<(), Problem> {
         match self.store.cancel(owner, token)? {
-            Halted::Now => self.leave_queue(token),
+            Halted::Now => {
+                self.leave_queue(token);
+                self.tell(owner, token);
+            }
             Halted::Already(_) => {}
             Halted::Unknown => return Err(no_run()),
         }

@@ -5,6 +5,7 @@
 
 mod asynchronous;
 mod batches;
+mod callbacks;
 #[path = "../camisole/client.rs"]
 mod client;
 mod fake;

@@ -9,6 +9,7 @@ use enclos_host::body::Bodies;
 use enclos_host::connections::{Bounds, serve};
 use enclos_host::keys::{KEY_SETTINGS, Keys};
 use enclos_host::listen::Address;
+use enclos_host::outbound::{self, Outbound};
 use enclos_host::settings::{Kind, Setting, Settings};
 use enclos_host::stop::Stop;
 use enclos_host::tokio::runtime::Runtime;
@@ -49,7 +50,7 @@ impl Default for Setup {
 
 impl Setup {
     pub fn start(self) -> World {
-        let settings = Settings::read(&[SETTINGS, KEYS], &self.config, &[]).unwrap();
+        let settings = Settings::read(&[SETTINGS, KEYS, outbound::SETTINGS], &self.config, &[]).unwrap();
         let judge = Arc::new(Fake::default());
         let queue: Arc<Jobs> = Arc::new(Local::start(self.queue, handler(Arc::clone(&judge) as _)).unwrap());
         let place = self.store.is_none().then(|| tempfile::tempdir().unwrap());
@@ -63,6 +64,7 @@ impl Setup {
             bodies: Bodies::new(64 << 20, PATIENCE),
             options: Options::of(&settings),
             store: Some(Arc::new(Store::open(&file, retention(&settings)).unwrap())),
+            outbound: Outbound::of(&settings).unwrap(),
         };
         let native = Native::start(parts).unwrap();
         let stop = Stop::default();

@@ -1,0 +1,114 @@
+//! Telling somebody that an asynchronous run has ended.
+//!
+//! The run's record goes by POST to the address that the request named, where the operator allows that ([`enclos_host::outbound`]). It is
+//! tried [`ATTEMPTS`] times; an answer of 2xx is success, anything else, a redirect too, is not. What was due when a server ended is tried
+//! by the next one, so a callback may come twice; its token tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use enclos_host::axum::http::{HeaderValue, Method, header};
+use enclos_host::bytes::Bytes;
+use enclos_host::outbound::{Outbound, OutboundError, Target};
+use enclos_host::tokio::sync::{Semaphore, mpsc};
+use enclos_host::tokio::time::sleep;
+use enclos_host::{tokio, tracing};
+use enclos_pool::{Notice, Record, Store, Token};
+
+use super::problem::Problem;
+use super::wire::RunRequest;
+use super::{aside, decode, stored};
+
+/// How often one is tried.
+pub const ATTEMPTS: u32 = 4;
+
+/// Before the second attempt; four times as long before each that follows.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How many are made at once.
+const AT_ONCE: usize = 16;
+
+/// A run that ended, and whose it is.
+pub type Ended = (String, Token);
+
+/// Whether a callback may be asked for.
+///
+/// # Errors
+///
+/// 422: callbacks are off here, or not for this address.
+pub fn check(outbound: Option<&Outbound>, request: &RunRequest) -> Result<(), Problem> {
+    let Some(callback) = &request.callback else { return Ok(()) };
+    let Some(outbound) = outbound else {
+        return Err(Problem::refused("callback", "callbacks are switched off on this server: ask for the result with the token"));
+    };
+    match outbound.check(&callback.url) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Problem::refused("callback.url", &error.to_string())),
+    }
+}
+
+/// Makes the callbacks of runs as they end, for as long as there is somebody to tell of them.
+pub async fn deliver(outbound: Outbound, store: Arc<Store>, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some((owner, token)) = ended.recv().await {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (outbound, store) = (outbound.clone(), Arc::clone(&store));
+        tokio::spawn(async move {
+            let reader = Arc::clone(&store);
+            let record = aside(move || reader.get(&owner, &token)).await;
+            if let Ok(Ok(Some(record))) = record
+                && record.notice == Notice::Due
+            {
+                let delivered = tell(&outbound, record).await;
+                let noted = aside(move || store.noticed(&token, delivered)).await;
+                if !matches!(noted, Ok(Ok(()))) {
+                    tracing::error!(?token, "a callback was made, but that could not be stored");
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+/// `true`: it was answered with success.
+async fn tell(outbound: &Outbound, record: Record) -> bool {
+    let token = record.token;
+    let (target, body) = match message(outbound, record) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::warn!(?token, %error, "a callback cannot be made");
+            return false;
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::USER_AGENT, HeaderValue::from_static(concat!("enclos/", env!("CARGO_PKG_VERSION")))),
+    ];
+    for attempt in 1..=ATTEMPTS {
+        match outbound.send(Method::POST, &target, &headers, body.clone()).await {
+            Ok(200..=299) => return true,
+            Ok(status) => tracing::warn!(?token, attempt, status, "a callback was answered without success"),
+            Err(error @ OutboundError::Refused { .. }) => {
+                tracing::warn!(?token, %error, "a callback cannot be made");
+                return false;
+            }
+            Err(error) => tracing::warn!(?token, attempt, %error, "a callback failed"),
+        }
+        if attempt < ATTEMPTS {
+            sleep(PAUSE * 4u32.pow(attempt - 1)).await;
+        }
+    }
+    false
+}
+
+/// Where to, and what.
+fn message(outbound: &Outbound, record: Record) -> Result<(Target, Bytes), String> {
+    let request: RunRequest = decode::json(&record.request).map_err(|problem| problem.detail)?;
+    let url = request.callback.map(|callback| callback.url).unwrap_or_default();
+    let target = outbound.check(&url).map_err(|error| error.to_string())?;
+    // What is told says of itself that it is delivered, not that it is due.
+    let record = Record { notice: Notice::Delivered, ..record };
+    let shown = stored::shown(record, None).map_err(|problem| problem.detail)?;
+    let body = serde_json::to_vec(&shown).map_err(|error| error.to_string())?;
+    Ok((target, body.into()))
+}
