@@ -26,7 +26,8 @@ pub const FLAGS: &[Flag<Request>] = &[
         default: "",
         adds: true,
         help: "Show a file or directory of the host, writable",
-        more: "It appears at the same path. Changes are real and stay. Nothing in it that belongs to the host is protected from the command.",
+        more: "It appears at the same path. Changes are real and stay. Nothing in it that belongs to the host is protected from the command. As root, a tree is \
+               refused in which the command could rewrite a program with a set-id bit or file capabilities.",
         apply: |request, v| {
             request.policy.rw.push(value::path(&request.anchor, v)?);
             Ok(())
@@ -56,7 +57,7 @@ pub const FLAGS: &[Flag<Request>] = &[
         adds: true,
         help: "Show a directory that looks writable; the host's stays as it is",
         more: "Writes go to a private layer that is thrown away, or, with :LAYER, to that directory of the host, where they are kept, in \
-               LAYER/upper; LAYER/work is the kernel's. Both are made if they are missing.",
+               LAYER/upper; LAYER/work is the kernel's. Both are made if they are missing. LAYER is closed to other users.",
         apply: |request, v| {
             let (path, layer) = value::pair(v).map_or((v, None), |(path, layer)| (path, Some(layer)));
             let layer = layer.map(|layer| value::path(&request.anchor, layer)).transpose()?;

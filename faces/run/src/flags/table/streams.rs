@@ -50,7 +50,7 @@ pub const FLAGS: &[Flag<Request>] = &[
         default: "yours",
         adds: false,
         help: "Write its output to this file, made anew",
-        more: "",
+        more: "The command itself holds a pipe, as it does wherever your output is a file: it cannot cut or overwrite the file.",
         apply: |request, v| {
             request.policy.stdout = Some(value::path(&request.anchor, v)?);
             Ok(())
