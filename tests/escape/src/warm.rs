@@ -70,8 +70,11 @@ pub const ATTEMPTS: &[Attempt] = &[
     },
 ];
 
-/// What makes this program a caller of the library: a word, and what it then does.
-pub const CALLERS: [(&str, fn(Vec<String>) -> ExitCode); 2] = [("--warm", warm_caller), ("--collect", collecting_caller)];
+/// What this program does as a caller of the library, with the words after the first.
+pub type Caller = fn(Vec<String>) -> ExitCode;
+
+/// What makes it one: the first word.
+pub const CALLERS: [(&str, Caller); 2] = [("--warm", warm_caller), ("--collect", collecting_caller)];
 
 /// Ends as a caller whose library call failed, with its words on stdout.
 #[expect(clippy::print_stdout, reason = "the attempt reads it")]
