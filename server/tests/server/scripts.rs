@@ -12,3 +12,87 @@ fn a_client_written_for_camisole_sees_no_difference() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && stdout == "all as it was\n", "{stdout}{stderr}{}", world.log());
 }
+
+#[test]
+fn one_program_is_judged_from_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, expect) = (directory.path().join("program.py"), directory.path().join("expect"));
+    std::fs::write(&source, "print(6 * 7)").unwrap();
+    for (wanted, code) in [("42\n", 0), ("43\n", 1)] {
+        std::fs::write(&expect, wanted).unwrap();
+        let mut command = Command::new(super::world::PROGRAM);
+        command.args(["judge", "run"]).arg(&source).arg("--expect").arg(&expect);
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--best-effort");
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The commands of a guide's console blocks, each with what it prints; a here-document and a quoted newline belong to their command.
+fn examples(guide: &str) -> Vec<(String, String)> {
+    let mut examples: Vec<(String, String)> = Vec::new();
+    for block in guide.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        let mut open = false;
+        for line in block.lines() {
+            match (line.strip_prefix("$ "), examples.last_mut()) {
+                (Some(command), _) => {
+                    examples.push((command.to_owned(), String::new()));
+                    open = command.ends_with("<<'JOB'") || command.matches('\'').count() % 2 == 1;
+                }
+                (None, Some((command, _))) if open => {
+                    *command += &format!("\n{line}");
+                    open = !(line == "JOB" || line.ends_with('\''));
+                }
+                (None, Some((_, printed))) => *printed += &format!("{line}\n"),
+                (None, None) => panic!("{line:?} belongs to no command"),
+            }
+        }
+    }
+    examples
+}
+
+/// Whether a text is as a pattern, in which `…` stands for anything.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    for (index, part) in pattern.split('…').enumerate() {
+        match rest.find(part) {
+            Some(0) => rest = &rest[part.len()..],
+            Some(at) if index > 0 => rest = &rest[at + part.len()..],
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn the_examples_of_the_guide_work() {
+    let guide = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge.md"));
+    let examples = examples(guide);
+    assert!(examples.len() > 10, "{examples:?}");
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    for (command, wanted) in examples {
+        if command == "enclos serve" {
+            assert_eq!(wanted, "listening on http://127.0.0.1:42920\n");
+            continue;
+        }
+        let here = command.replace("127.0.0.1:42920", &world.address);
+        let output = Command::new("sh").args(["-c", &here]).current_dir(&directory).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        // What curl prints need not end in a line's end.
+        let is_right = is_like(printed.trim_end(), wanted.trim_end());
+        assert!(is_right, "{command}\nwanted: {wanted}\nprinted: {printed}{}{}", String::from_utf8_lossy(&output.stderr), world.log());
+    }
+}
+
+#[test]
+fn the_configuration_of_the_guide_is_right() {
+    let guide = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-deploy.md"));
+    let config = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a configuration");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, config).unwrap();
+    let output = Command::new(super::world::PROGRAM).args(["serve", "--check-config", "--config"]).arg(file.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
