@@ -27,21 +27,21 @@ pub fn no_run(complaint: String) -> Report {
     }
 }
 
-/// `O_NOFOLLOW`, open(2).
-const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+/// `O_NOFOLLOW` and `O_NONBLOCK`, open(2).
+const CAREFUL: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
 
 /// Opens the report's file before the command runs: a wrong path is told at once, and what the command puts in its place is not followed.
 ///
 /// # Errors
 /// The path and the system's text.
 pub fn open(path: &Path) -> Result<File, String> {
-    // A link may have been planted by an earlier command; those below /dev (`/dev/stderr`) are the host's own.
-    let no_follow = if path.starts_with("/dev") { 0 } else { NO_FOLLOW };
+    // What an earlier command may have planted is not followed and not waited for: a link, a FIFO. What lies below /dev (`/dev/stderr`) is the host's own.
+    let careful = if path.starts_with("/dev") { 0 } else { CAREFUL };
     File::options()
         .write(true)
         .create(true)
         .truncate(false)
-        .custom_flags(no_follow)
+        .custom_flags(careful)
         .open(path)
         .map_err(|error| format!("{path:?}: {}", reason(&error)))
 }

@@ -43,6 +43,13 @@ pub const ATTEMPTS: &[Attempt] = &[
         attempt: output_path_is_a_link,
     },
     Attempt {
+        name: "output_path_is_a_fifo",
+        threat: "H15: --report, --stdout, --stderr, --stdin FILE, where an earlier run made FILE a FIFO that nobody reads or writes",
+        expected: "refused at once, or run; never held up",
+        control: OURS,
+        attempt: output_path_is_a_fifo,
+    },
+    Attempt {
         name: "directory_as_a_stream",
         threat: "CVE-2024-21626: a directory of the host as stdin or stdout",
         expected: "refused in one line; nothing run",
@@ -200,6 +207,21 @@ fn output_path_is_a_link(stage: &Stage) -> Seen {
         }
     }
     Seen::Held("4 refused".into())
+}
+
+fn output_path_is_a_fifo(stage: &Stage) -> Seen {
+    let dir = shared(stage).display().to_string();
+    let fifo = format!("{dir}/fifo");
+    let planted = stage.run(&["--rw", &dir]).sh(&format!("mkfifo -m 666 {fifo}")).output();
+    let report = format!("--report={fifo}");
+    for flags in [&[report.as_str()][..], &["--stdout", &fifo], &["--stderr", &fifo], &["--stdin", &fifo]] {
+        let run = stage.run(flags).sh("echo ran").without_report().within(std::time::Duration::from_secs(15));
+        let outcome = run.output();
+        if !is_refused(&outcome, &fifo) || outcome.stuck {
+            return Seen::Escaped(format!("{flags:?}: {}", outcome.describe()));
+        }
+    }
+    held_if(planted.code == Some(0), "4 refused at once")
 }
 
 fn directory_as_a_stream(stage: &Stage) -> Seen {

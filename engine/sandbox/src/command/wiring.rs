@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
+use enclos_spec::PolicyError;
 use enclos_spec::plan::{IdRange, Identity};
-use rustix::fs::{FileType, FsWord, Gid, OFlags, Uid, fchown, fstat, fstatfs};
+use rustix::fs::{FileType, FsWord, Gid, OFlags, Uid, fchown, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{Command, Home, Stdio};
@@ -38,10 +39,19 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let mode = rustix::fs::Mode::from_raw_mode(0o666);
-    // A link may have been planted by an earlier command; those below /dev (`/dev/stdout`) are the host's own.
-    let flags = if path.starts_with("/dev") { flags } else { flags | OFlags::NOFOLLOW };
-    rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, mode)
-        .map_err(|e| Failure::about(Stage::Streams, e, path.display().to_string()).into())
+    let failed = |e| Failure::about(Stage::Streams, e, path.display().to_string());
+    // What an earlier command may have planted is not followed and not waited for: a link, a FIFO. What lies below /dev (`/dev/stdout`) is the host's own.
+    let planted = !path.starts_with("/dev");
+    let careful = if planted { OFlags::NOFOLLOW | OFlags::NONBLOCK } else { OFlags::empty() };
+    let file = rustix::fs::open(path, flags | careful | OFlags::CLOEXEC | OFlags::NOCTTY, mode).map_err(failed)?;
+    if planted {
+        if !flags.contains(OFlags::WRONLY) && FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode).is_fifo() {
+            let wanted = "name a regular file: a FIFO would hold the run up until somebody writes to it (with < FILE the shell waits)";
+            return Err(PolicyError::value("stdin", &path.display().to_string(), wanted).into());
+        }
+        fcntl_setfl(&file, fcntl_getfl(&file).map_err(failed)? - OFlags::NONBLOCK).map_err(failed)?;
+    }
+    Ok(file)
 }
 
 /// A directory as a stream would be a way into the host's tree.
