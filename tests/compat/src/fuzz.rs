@@ -95,7 +95,9 @@ const FLAGS: &[(&str, &str)] = &[
     ("--ro-bind-data", "FD"),
     ("--symlink", "WD"),
     ("--chmod", "ND"),
+    ("--pidns", "F"),
     ("--enclos-limits", "L"),
+    ("--enclos-report", "S"),
 ];
 
 fn value(random: &mut Random, kind: char) -> &'static str {
@@ -105,7 +107,7 @@ fn value(random: &mut Random, kind: char) -> &'static str {
         'W' => random.one(&["a", "x/y", "''", "../..", "é", "$(printf '%0200d' 0)"]),
         'D' => random.one(&["/x", "/x/y", "/x/y/z", "/l", "/l/m", "x", "../x", "/x/../y", "/", "''", "/usr/x"]),
         'C' => random.one(&["ALL", "CAP_KILL", "cap_chown", "63", "nonsense"]),
-        'L' => random.one(&["open-files=64", "file-size=1M", "cpus=0", "nonsense"]),
+        'L' => random.one(&["open-files=64", "file-size=1M", "cpus=0", "wall=9s", "cpu=9s", "processes=9", "memory=64M", "nonsense"]),
         _ => random.one(&["$W/dir", "$W/file", "$W/low1", "$W/low2", "$W/up", "$W/work", "$W/none", "dir", "''"]),
     }
 }

@@ -22,6 +22,7 @@ pub mod fuzz;
 pub mod judge;
 pub mod place;
 pub mod programs;
+pub mod races;
 pub mod runner;
 
 pub use case::{Case, Incumbent, Users};

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use enclos_testkit::Who;
 use enclos_tests_compat::fuzz::fuzz;
+use enclos_tests_compat::races;
 use enclos_tests_compat::runner::{self, Extra, Topic};
 
 mod cases;
@@ -15,6 +16,10 @@ const TOPICS: &[Topic] = cases::TOPICS;
 const EXTRAS: &[Extra] = &[
     ("table::every_file_is_in_it", every_file_is_in_it),
     ("table::has_every_option", has_every_option),
+    ("races::a_destination_that_becomes_a_link::root", || races::destination(Who::Root)),
+    ("races::a_destination_that_becomes_a_link::user", || races::destination(Who::User)),
+    ("races::a_parent_that_ends_at_any_moment::root", || races::parent(Who::Root)),
+    ("races::a_parent_that_ends_at_any_moment::user", || races::parent(Who::User)),
     ("fuzz::user", || fuzz(Who::User)),
     ("fuzz::root", || if Who::all_here().contains(&Who::Root) { fuzz(Who::Root) } else { Ok(()) }),
 ];

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use enclos_sys::landlock::{self, FileAccess};
 use enclos_sys::{Errno, capability, seccomp, signal};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, openat};
-use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::mounts::{Fault, Root};
@@ -43,7 +42,7 @@ pub fn confine(program: &Program, root: &Root) -> Result<(), Fault> {
     // Changing ids made this process dumpable or not by a system setting, and cleared its death signal.
     super::hide(program).map_err(at(Stage::Process))?;
     if program.die_with_parent {
-        set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Stage::Process))?;
+        super::die_with_parent(program).map_err(at(Stage::Process))?;
     }
     // Inherited by every command; the filter below keeps it so.
     if let Some(cpus) = &program.start.cpus {

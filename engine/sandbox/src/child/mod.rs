@@ -31,7 +31,7 @@ use std::os::fd::OwnedFd;
 
 use enclos_sys::child::{exit, set_not_dumpable};
 use enclos_sys::{Errno, capability};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Signal, set_parent_process_death_signal, umask};
@@ -178,6 +178,19 @@ fn become_setup(program: &Program) -> Result<(), Errno> {
     // Changing ids clears what the clone set (prctl(2), PR_SET_PDEATHSIG).
     if program.die_with_parent {
         set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    Ok(())
+}
+
+/// Ties this process's life to that of the one that made it. Steps before may have cleared the signal (prctl(2), PR_SET_PDEATHSIG), so a launcher that ended
+/// meanwhile is looked for.
+pub fn die_with_parent(program: &Program) -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if let Some(launcher) = &program.launcher {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(launcher, PollFlags::IN)], Some(&at_once))? > 0 {
+            exit(i32::from(enclos_spec::exit::FAILURE));
+        }
     }
     Ok(())
 }

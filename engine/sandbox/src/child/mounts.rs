@@ -403,7 +403,9 @@ impl Root {
         let mut text = [0u8; 32];
         let target = format_fd_path(&mut text, at.as_raw_fd());
         self.nearby.forget();
-        rustix::mount::mount(c"overlay", target, c"overlay", rustix::mount::MountFlags::empty(), options)?;
+        // A layer may hold what a bind would not let through.
+        let safe = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+        rustix::mount::mount(c"overlay", target, c"overlay", safe, options)?;
         if place.is_root() {
             self.new = place.open(self.new.as_fd())?;
         }
@@ -506,7 +508,8 @@ impl Root {
         }
         let (parent, _) = place.open_parent(self.new.as_fd())?;
         drop(parent);
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
+        // Somebody may have put a pipe there: nobody waits for a reader.
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat2(&self.new, &place.path, flags, Mode::from_raw_mode(mode), IN_ROOT)?;
         fill(&file, filling)
     }

@@ -150,6 +150,8 @@ pub struct Program {
     pub build_root: bool,
     /// The process has a user namespace of its own.
     pub in_user_namespace: bool,
+    /// The process is the first of a pid namespace of its own.
+    pub own_pid_namespace: bool,
     /// Kernel memory of this program's command line.
     pub startup: Option<StartupMemory>,
     /// Not dumpable, name changed.

@@ -15,8 +15,8 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::message::{DATAGRAM, EXEC_HEADER, Exec, Request, flag};
 use super::{Given, files, read_file_part, receive};
-use crate::child::Context;
 use crate::child::program::Program;
+use crate::child::{self, Context};
 use crate::error::Stage;
 
 /// How the first command fared.
@@ -178,6 +178,10 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     let at = |stage: Stage| move |errno: Errno| (stage, errno);
     let (program, exec) = (ready.program, &ready.exec);
     let start = &program.start;
+    // Where init is process 1 the kernel ends everything with it. (Which process is above this one now says nothing: init may have ended.)
+    if program.die_with_parent && start.init && !program.own_pid_namespace {
+        child::die_with_parent(program).map_err(at(Stage::Process))?;
+    }
     if !ready.ahead && (start.new_session || ready.terminal.is_some()) {
         setsid().map_err(at(Stage::Session))?;
     }

@@ -249,6 +249,7 @@ pub(crate) fn program(
         scratch,
         build_root: true,
         in_user_namespace,
+        own_pid_namespace: plan.namespaces.pid,
         startup: if plan.hide_init { startup_memory() } else { None },
         hide_init: plan.hide_init,
         confine: confine(plan)?,

@@ -16,7 +16,7 @@ use super::message::{Message, system_text};
 use super::parse::{Wanted, parse};
 use super::plan::{Caller, Directory, Launch, plan};
 use super::status::{NAMESPACES, Started, exit_code};
-use super::{failure, help, limits, version};
+use super::{descriptors, failure, help, limits, version};
 use crate::report_file;
 
 /// Exit status of every failure of ours.
@@ -24,6 +24,7 @@ const FAILURE: u8 = 1;
 
 /// Runs `bwrap ARGUMENTS`. `called_as` is what we were called, for the usage line.
 pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let parent = std::os::unix::process::parent_id();
     let arguments: Vec<OsString> = arguments.collect();
     let parsed = parse(&arguments, &mut read_all);
     for message in &parsed.messages {
@@ -38,7 +39,7 @@ pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> Exi
             let _ = io::stderr().write_all(help::help(&called_as.to_string_lossy()).as_bytes());
             ExitCode::from(FAILURE)
         }
-        Some(Wanted::Run(line)) => match run(&line) {
+        Some(Wanted::Run(line)) => match run(&line, parent) {
             Ok(code) => ExitCode::from(code),
             Err(text) => {
                 say(&Message::error(text, parsed.level_prefix));
@@ -60,9 +61,12 @@ fn say(message: &Message) {
     let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }
 
-fn run(line: &CommandLine) -> Result<u8, String> {
+/// `parent`: as it was at the very start.
+fn run(line: &CommandLine, parent: u32) -> Result<u8, String> {
     refuse_set_uid()?;
-    // First, for it takes longest.
+    // Before anything of ours is open.
+    let closed = descriptors::occupy_all(line)?;
+    // Early, for it takes longest.
     let network = if line.unshare.net { Network::early(true) } else { None };
     let mut filters = Vec::new();
     for fd in &line.add_seccomp {
@@ -73,10 +77,13 @@ fn run(line: &CommandLine) -> Result<u8, String> {
         filters.push(filter(fd)?);
     }
     launch.plan.seccomp = filters.into_iter().map(FilterSource::Program).collect();
-    check_descriptors(line, &mut launch)?;
+    descriptors::check(line, &mut launch, &closed)?;
     let bounds = bounds(line, &mut launch.plan)?;
     let wrong = |text: &str| format!("--enclos-report: {text}");
     let mut file = line.report.as_deref().map(report_file::open).transpose().map_err(|text| wrong(&text))?;
+    if line.die_with_parent {
+        die_with(parent)?;
+    }
     let outcome = start(line, &launch, bounds, network);
     if let (Some(file), Some(path)) = (&mut file, &line.report) {
         let report = match &outcome {
@@ -101,10 +108,6 @@ fn bounds(line: &CommandLine, plan: &mut Plan) -> Result<Option<Bounds>, String>
 /// The engine's work, and the documents around it.
 fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>, network: Option<Network>) -> Result<(u8, Option<Report>), String> {
     let failed = |error: enclos_sandbox::Error| failure::words(&error, line, launch);
-    if line.die_with_parent {
-        let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-        set.map_err(|errno| format!("prctl(PR_SET_PDEATHSIG): {}", system_text(errno.raw_os_error())))?;
-    }
     let exec = exec(launch);
     let started = direct::start(&launch.plan, &exec, bounds, network).map_err(failed)?;
     let mut status = line.json_status_fd.map(writer).transpose()?;
@@ -133,6 +136,13 @@ fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>, network: O
         let _ = write(status, &exit_code(code));
     }
     Ok((code, ended.report))
+}
+
+/// `--die-with-parent`, for a parent that may have ended before the kernel was told.
+fn die_with(parent: u32) -> Result<(), String> {
+    let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    set.map_err(|errno| format!("prctl(PR_SET_PDEATHSIG): {}", system_text(errno.raw_os_error())))?;
+    if std::os::unix::process::parent_id() == parent { Ok(()) } else { Err("the parent has ended".to_owned()) }
 }
 
 fn exec(launch: &Launch) -> Exec {
@@ -218,26 +228,6 @@ fn missing(line: &CommandLine) -> Vec<PathBuf> {
     optional.filter(|path| std::fs::canonicalize(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)).cloned().collect()
 }
 
-/// Descriptors that nobody opened: bubblewrap goes on without one to wait for or to keep, and fails where it must join.
-fn check_descriptors(line: &CommandLine, launch: &mut Launch) -> Result<(), String> {
-    let open = |fd: &RawFd| enclos_sys::fd::borrow(*fd).is_ok();
-    let plan = &mut launch.plan;
-    plan.block_fd = plan.block_fd.filter(open);
-    plan.sync_fd = plan.sync_fd.filter(open);
-    for (fd, text) in [
-        (line.userns, "Joining specified user namespace failed"),
-        (line.userns2, "Setting userns2 failed"),
-        (line.pidns, "Setting pidns failed"),
-    ] {
-        if let Some(fd) = fd
-            && let Err(errno) = enclos_sys::fd::borrow(fd)
-        {
-            return Err(format!("{text}: {}", system_text(errno.raw_os_error())));
-        }
-    }
-    Ok(())
-}
-
 /// Inode numbers of the new namespaces of a process. One that cannot be read is not told.
 fn namespaces(new: &enclos_spec::plan::Namespaces, pid: u32) -> Vec<(&'static str, u64)> {
     let is_new = |name: &str| match name {
@@ -263,10 +253,11 @@ fn write(file: &mut std::fs::File, text: &str) -> Result<(), String> {
 }
 
 /// Reads a descriptor to its end and closes it.
-fn read_all(fd: RawFd) -> Result<Vec<u8>, String> {
-    let fd = enclos_sys::fd::adopt(fd).map_err(|errno| system_text(errno.raw_os_error()))?;
+fn read_all(number: RawFd) -> Result<Vec<u8>, String> {
+    let fd = enclos_sys::fd::adopt(number).map_err(|errno| system_text(errno.raw_os_error()))?;
     let mut bytes = Vec::new();
     std::fs::File::from(fd).read_to_end(&mut bytes).map_err(|error| text_of(&error))?;
+    descriptors::occupy([number])?;
     Ok(bytes)
 }
 

@@ -9,7 +9,8 @@
 pub mod capability;
 pub mod command_line;
 pub mod complete;
-pub mod failure;
+pub mod descriptors;
+mod failure;
 pub mod flag;
 #[cfg(test)]
 mod guide;

@@ -198,7 +198,7 @@ fn needs_init(line: &CommandLine) -> bool {
 }
 
 /// Descriptors that options consume; the command inherits all others, as with bubblewrap.
-fn consumed(line: &CommandLine) -> Vec<RawFd> {
+pub fn consumed(line: &CommandLine) -> Vec<RawFd> {
     let single = [
         line.userns,
         line.userns2,

@@ -53,6 +53,10 @@ pub const CASES: &[Case] = &[
     Case::new("sync_fd_outlives_the_command", "mkfifo p; $B $RO --dev /dev --unshare-pid --sync-fd 3 sh -c 'sleep 0.6 & echo first' 3>p > o & cat p; cat o").out("first\n"),
     Case::new("sync_fd_twice", "$B $RO --sync-fd 3 --sync-fd 3 true 3<file").err(&["bwrap: Only the last --sync-fd option will take effect"]),
     Case::new("args", "printf '%s\\0' --dir /q --setenv A 1 | $B $RO --args 0 sh -c 'stat -c %F /q; echo $A'").out("directory\n1\n"),
+    Case::new("args_and_a_status_are_not_one_descriptor", "printf -- '--unshare-ipc\\0' > a; for o in info-fd json-status-fd; do timeout --foreground 5 $B $RO --args 3 --$o 3 true 3<a 2>&1 | head -n 1; done")
+        .out("bwrap: Write to info_fd: Bad file descriptor\nbwrap: Write to info_fd: Bad file descriptor\n"),
+    Case::new("args_and_a_file_are_not_one_descriptor", "printf -- '--unshare-ipc\\0' > a; timeout --foreground 5 $B $RO --args 3 --file 3 /f true 3<a")
+        .refused(&["bwrap: Can't write data to file /f: Bad file descriptor"]),
     Case::new("args_without_a_last_nul", "printf -- '--setenv\\0A\\0last' | $B $RO --args 0 printenv A").out("last\n"),
     Case::new("args_twice", "printf '%s\\0' --dir /a > a; printf '%s\\0' --dir /b > b; $B $RO --args 3 --args 4 ls -d /a /b 3<a 4<b").out("/a\n/b\n"),
     Case::new("args_empty", "$B $RO --args 0 echo ran </dev/null").out("ran\n"),

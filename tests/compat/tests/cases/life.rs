@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case::new("the_sandbox_outlives_bwrap", "$B $RO --unshare-pid --bind out /o sh -c 'sleep 0.6; echo late > /o/late' & sleep 0.2; kill -KILL $!; wait 2>/dev/null; sleep 0.8; cat out/late").out("late\n"),
     Case::new("die_with_parent_when_bwrap_dies", "$B $RO --die-with-parent --bind out /o sh -c 'sleep 0.6; echo late > /o/late' & sleep 0.2; kill -KILL $!; wait 2>/dev/null; sleep 0.8; ls out"),
     Case::new("die_with_parent_when_bwrap_dies_with_init", "$B $RO --unshare-pid --die-with-parent --bind out /o sh -c 'sleep 0.6; echo late > /o/late' & sleep 0.2; kill -KILL $!; wait 2>/dev/null; sleep 0.8; ls out"),
+    Case::new("die_with_parent_with_a_helper_that_is_not_process_1", "for o in '--sync-fd 3' \"--lock-file $W/file\"; do $B --bind / / --die-with-parent $o sh -c 'sleep 0.6; echo late > out/late' 3</dev/null & sleep 0.2; kill -KILL $!; wait $! 2>/dev/null; done; sleep 0.8; ls out"),
     Case::new("die_with_parent_when_its_parent_dies", "sh -c '$B $RO --unshare-pid --die-with-parent --bind out /o sh -c \"sleep 0.6; echo late > /o/late\"; true' & sleep 0.2; kill -KILL $!; wait 2>/dev/null; sleep 0.8; ls out")
         .err(&[]),
     Case::new("die_with_parent_and_a_living_parent", "$B $RO --die-with-parent sh -c 'sleep 0.2; echo fine'").out("fine\n"),
