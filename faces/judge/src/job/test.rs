@@ -150,10 +150,13 @@ impl Tests<'_> {
         let (ran, theirs) = together(self.runner, &both, self.heard(index), self.cancel)?;
         let check = checker::program::judged(theirs.report);
         let step = self.with_files(test, ran);
-        // A program whose interactor has said no dies of a closed pipe, or waits for words that never come.
+        // A program whose interactor has said no dies of a closed pipe, or waits for words that never come. An interactor that only saw its input
+        // end says nothing about why.
+        const SAW_THE_END: Option<i32> = Some(8);
+        let said_no = check.verdict == Verdict::WrongAnswer && check.step.as_ref().and_then(|step| step.exit_code) != SAW_THE_END;
         let own_fault = match step.verdict {
             Verdict::Ok => false,
-            Verdict::RuntimeError | Verdict::Signaled | Verdict::Idleness => check.verdict != Verdict::WrongAnswer,
+            Verdict::RuntimeError | Verdict::Signaled | Verdict::Idleness => !said_no,
             _ => true,
         };
         Ok((step, (!own_fault).then_some(check)))

@@ -130,7 +130,7 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn is_one_of(self, verdicts: &[Verdict]) -> Ended {
+    pub fn ends_as(self, verdicts: &[Verdict]) -> Ended {
         assert!(verdicts.contains(&self.answer.verdict), "{verdicts:?}: {}", self.described());
         self
     }

@@ -1,6 +1,12 @@
 //! The judge of this machine through its interface, in real sandboxes.
 #![forbid(unsafe_code)]
 
+mod checkers;
+mod compiling;
 mod first;
+mod interactors;
 mod languages;
+mod observers;
+mod refusals;
 mod support;
+mod tests;
