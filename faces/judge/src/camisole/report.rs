@@ -52,9 +52,9 @@ const SIGKILL: i32 = 9;
 
 /// The fields of an answer, `success` left out. An empty list of tests is no list.
 #[must_use]
-pub fn answer(answer: &Answer) -> Vec<(&'static str, Value)> {
+pub fn answer(answer: Answer) -> Vec<(&'static str, Value)> {
     let mut fields = Vec::new();
-    if let Some(step) = &answer.compile {
+    if let Some(step) = answer.compile {
         let not_compiled = answer.verdict == Verdict::CompileError;
         fields.push(("compile", Value::map(compile(step, not_compiled))));
         if not_compiled {
@@ -62,23 +62,19 @@ pub fn answer(answer: &Answer) -> Vec<(&'static str, Value)> {
         }
     }
     if !answer.tests.is_empty() {
-        fields.push(("tests", Value::List(answer.tests.iter().map(test).collect())));
+        fields.push(("tests", Value::List(answer.tests.into_iter().map(test).collect())));
     }
     fields
 }
 
-fn compile(step: &StepReport, not_compiled: bool) -> Vec<(&'static str, Value)> {
-    let mut fields = report(step);
-    if not_compiled && ended_well(step) && !step.stderr.ends_with(NO_BINARY.as_bytes()) {
-        let mut stderr = step.stderr.clone();
-        if !stderr.is_empty() {
-            stderr.extend(if stderr.ends_with(b"\n") { &b"\n"[..] } else { b"\n\n" });
+fn compile(mut step: StepReport, not_compiled: bool) -> Vec<(&'static str, Value)> {
+    if not_compiled && ended_well(&step) && !step.stderr.ends_with(NO_BINARY.as_bytes()) {
+        if !step.stderr.is_empty() {
+            step.stderr.extend(if step.stderr.ends_with(b"\n") { &b"\n"[..] } else { b"\n\n" });
         }
-        stderr.extend(NO_BINARY.as_bytes());
-        fields.retain(|(name, _)| *name != "stderr");
-        fields.push(("stderr", Value::Bytes(stderr)));
+        step.stderr.extend(NO_BINARY.as_bytes());
     }
-    fields
+    report(step)
 }
 
 /// Whether the command itself did what it should, whatever is said about what it left.
@@ -87,10 +83,10 @@ fn ended_well(step: &StepReport) -> bool {
 }
 
 /// One test; one that was skipped is an empty mapping.
-fn test(test: &TestReport) -> Value {
-    let Some(step) = &test.step else { return Value::map::<&str>([]) };
+fn test(test: TestReport) -> Value {
+    let Some(step) = test.step else { return Value::map::<&str>([]) };
     let mut fields = report(step);
-    fields.push(("name", Value::Text(test.name.clone())));
+    fields.push(("name", Value::Text(test.name)));
     Value::map(fields)
 }
 
@@ -141,14 +137,15 @@ impl End {
     }
 }
 
-fn report(step: &StepReport) -> Vec<(&'static str, Value)> {
-    let end = End::of(step);
+fn report(step: StepReport) -> Vec<(&'static str, Value)> {
+    let end = End::of(&step);
     let failed = step.exit_code != Some(0) || !matches!(end.status, "OK" | "OUT_OF_MEMORY");
+    let meta = meta(&step, end);
     vec![
-        ("stdout", Value::Bytes(step.stdout.clone())),
-        ("stderr", Value::Bytes(step.stderr.clone())),
+        ("stdout", Value::Bytes(step.stdout)),
+        ("stderr", Value::Bytes(step.stderr)),
         ("exitcode", Value::Int(failed.into())),
-        ("meta", meta(step, end)),
+        ("meta", meta),
     ]
 }
 
@@ -219,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_report_has_exactly_camisole_s_keys() {
-        let value = Value::map(report(&step(Verdict::Ok, Some(0), None, false)));
+        let value = Value::map(report(step(Verdict::Ok, Some(0), None, false)));
         let json = String::from_utf8(Format::Json.encode(&value).unwrap()).unwrap();
         let wanted = concat!(
             r#"{"exitcode": 0, "meta": {"cg-mem": 5120, "cg-oom-killed": 0, "csw-forced": 0, "csw-voluntary": 3, "exitcode": 0, "#,
@@ -247,7 +244,7 @@ mod tests {
             (DiskLimit, None, Some(25), false, "SIGNALED", 1, 0, 25, Some("Caught fatal signal 25")),
             (Security, None, Some(31), true, "SIGNALED", 1, 0, 31, Some("Caught fatal signal 31")),
         ] {
-            let fields = report(&step(verdict, exit_code, signal, killed));
+            let fields = report(step(verdict, exit_code, signal, killed));
             let Value::Map(report) = Value::map(fields) else { unreachable!() };
             let Value::Map(meta) = &report["meta"] else { unreachable!() };
             let told = told.map_or(Value::Null, |told: &str| Value::Text(told.to_owned()));
@@ -272,7 +269,7 @@ mod tests {
 
     fn whole(verdict: Verdict, compile: Option<StepReport>, tests: Vec<TestReport>) -> Value {
         let whole = Answer { verdict, score: 0.0, points: 0.0, subtasks: Vec::new(), compile, compile_cached: false, tests };
-        Value::map(answer(&whole))
+        Value::map(answer(whole))
     }
 
     #[test]

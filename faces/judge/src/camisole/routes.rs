@@ -186,7 +186,7 @@ async fn run(State(shared): Served, request: Request) -> Response {
             answer.tests.clear();
         }
         large = size(&answer) > LARGE;
-        Ok(Answer::success(report::answer(&answer)))
+        Ok(Answer::success(report::answer(answer)))
     };
     let answer = answer.await;
     encode(answer, accepted(&head.headers), large).await
@@ -241,7 +241,7 @@ async fn test(State(shared): Served, headers: HeaderMap, body: Body) -> Response
             let job = shared.camisole.judge.reference(&language.key).map_err(|error| failed(&language.key, &error))?;
             let answer = shared.run(call.admitted.name(), job).await?;
             let success = answer.verdict == Verdict::Ok;
-            let raw = Value::map(report::answer(&answer));
+            let raw = Value::map(report::answer(answer));
             results.push((language.key, Value::map([("success", Value::Bool(success)), ("raw", raw)])));
         }
         Ok(Answer::success([("results", Value::map(results))]))
