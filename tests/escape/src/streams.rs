@@ -45,6 +45,13 @@ pub const ATTEMPTS: &[Attempt] = &[
         },
     },
     Attempt {
+        name: "output_flood_into_a_terminal",
+        threat: "H7: --output, where the output is a private terminal",
+        expected: "OUTPUT_LIMIT, no more shown than the limit",
+        control: Control::Without("would flood the control run's terminal"),
+        attempt: terminal_flooded,
+    },
+    Attempt {
         name: "terminal_held_as_output",
         threat: "H27: whoever holds the caller's terminal can read what is typed there",
         expected: "stdout and stderr are pipes where the caller has a terminal, without a private one too",
@@ -108,6 +115,20 @@ fn terminal_changed(stage: &Stage) -> Seen {
     let good =
         after.contains("40 100") && [" echo", " icanon", " isig", " opost"].iter().all(|mode| after.replace('\n', " ").contains(mode));
     held_if(good, format!("afterwards: {}", after.trim()))
+}
+
+fn terminal_flooded(stage: &Stage) -> Seen {
+    if let Some(cannot) = no_script() {
+        return cannot;
+    }
+    let report = stage.world.text("out/terminal.json");
+    let text = in_terminal(stage, &["--tty", "--output", "20K", &format!("--report={report}")], "", &["flood", "1", "4"]);
+    let shown = text.matches('x').count();
+    let told = std::fs::read_to_string(&report).unwrap_or_default();
+    held_if(
+        shown > 10_000 && shown <= (20 << 10) + 200 && text.contains("ended 137") && told.contains("OUTPUT_LIMIT"),
+        format!("{shown} bytes shown; {}", text.chars().filter(|c| *c != 'x').take(300).collect::<String>().replace('\n', " ")),
+    )
 }
 
 fn terminal_stopped(stage: &Stage) -> Seen {

@@ -146,7 +146,9 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
         } else {
             0
         };
-        wiring.relay = Some(Relay::new(input, copy(output)?));
+        let mut relay = Relay::new(input, copy(output)?);
+        relay.cap_at(limits.output);
+        wiring.relay = Some(relay);
     }
     Ok(wiring)
 }

@@ -229,6 +229,9 @@ impl Watch<'_> {
         }
         if let (Some(relay), Some(range)) = (&mut self.relay, relay) {
             relay.serve(&happened[range]);
+            if relay.is_full() {
+                state.cause.get_or_insert(Cause::Output(1));
+            }
         }
         if state.cause.is_some() && state.kill_by.is_none() && !ended {
             self.kill(state);

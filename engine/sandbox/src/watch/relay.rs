@@ -16,6 +16,9 @@ pub struct Relay {
     to_command: Vec<u8>,
     to_caller: Vec<u8>,
     bytes: u64,
+    cap: Option<u64>,
+    /// The cap was passed.
+    full: bool,
     ended: bool,
 }
 
@@ -28,7 +31,29 @@ impl Relay {
     #[must_use]
     pub fn new(input: Option<OwnedFd>, output: OwnedFd) -> Self {
         let saved = input.as_ref().filter(|fd| isatty(fd)).and_then(|fd| tcgetattr(fd).ok());
-        Relay { input, output, master: None, saved, to_command: Vec::new(), to_caller: Vec::new(), bytes: 0, ended: false }
+        Relay {
+            input,
+            output,
+            master: None,
+            saved,
+            to_command: Vec::new(),
+            to_caller: Vec::new(),
+            bytes: 0,
+            cap: None,
+            full: false,
+            ended: false,
+        }
+    }
+
+    /// Shows at most so many bytes.
+    pub fn cap_at(&mut self, cap: Option<u64>) {
+        self.cap = cap;
+    }
+
+    /// Whether more was to be shown.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Rows and columns of the caller's terminal; (24, 80) where it has none.
@@ -77,7 +102,9 @@ impl Relay {
     /// The command has ended: what it has written is still shown.
     pub fn command_ended(&mut self) {
         self.ended = true;
-        if self.master.is_none() {
+        if self.full {
+            self.master = None;
+        } else if self.master.is_none() {
             self.to_caller.clear();
         }
     }
@@ -97,7 +124,7 @@ impl Relay {
             None => PollFd::new(&self.output, nothing),
         });
         let mut flags = nothing;
-        flags.set(PollFlags::IN, self.to_caller.is_empty());
+        flags.set(PollFlags::IN, self.to_caller.is_empty() && !self.full);
         flags.set(PollFlags::OUT, !self.to_command.is_empty());
         fds.push(match &self.master {
             Some(master) => PollFd::new(master, flags),
@@ -145,14 +172,18 @@ impl Relay {
         {
             self.to_command.drain(..written);
         }
-        if !self.to_caller.is_empty() {
+        if !self.to_caller.is_empty() || self.full {
             return;
         }
         let mut piece = [0u8; PIECE];
         match rustix::io::read(master, &mut piece) {
             Ok(read) if read > 0 => {
-                self.bytes += read as u64;
-                self.to_caller.extend_from_slice(&piece[..read]);
+                let room = self.cap.map_or(u64::MAX, |cap| cap - self.bytes);
+                let kept = usize::try_from(room).unwrap_or(read).min(read);
+                // Not read on: the command waits at a full terminal for its end.
+                self.full = kept < read;
+                self.bytes += kept as u64;
+                self.to_caller.extend_from_slice(&piece[..kept]);
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
             // EIO: no process has the other side open any more (pty(7)).
