@@ -1,0 +1,213 @@
+//! What is known about codebases, and the names they go by.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use enclos_cas::Digest;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use crate::VfsError;
+use crate::error::Metadata;
+
+/// Version of the tables (`PRAGMA user_version`).
+const SCHEMA: i64 = 1;
+
+/// A codebase: a name for a line of versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codebase {
+    /// `cb_` and 16 hexadecimal digits.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Whose it is.
+    pub owner: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// Its newest version.
+    pub head: Version,
+}
+
+/// One state of a codebase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// From 0, the empty one; higher is newer.
+    pub number: u64,
+    /// The one it was made from.
+    pub parent: Option<u64>,
+    /// Its files.
+    pub tree: Digest,
+    /// Who made it, in the caller's words.
+    pub author: String,
+    /// When, in milliseconds since 1970.
+    pub created: i64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Files and links.
+    pub files: u64,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Asks for the next page; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// Which page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Entries at most; 0 means 100, and 1000 are the most.
+    pub size: usize,
+    /// [`Page::next`] of the page before; empty for the first.
+    pub token: String,
+}
+
+impl Default for PageRequest {
+    fn default() -> PageRequest {
+        PageRequest { size: 0, token: String::new() }
+    }
+}
+
+impl PageRequest {
+    pub(crate) fn size(&self) -> usize {
+        if self.size == 0 { 100 } else { self.size.min(1000) }
+    }
+
+    pub(crate) fn after(&self) -> Result<i64, VfsError> {
+        if self.token.is_empty() {
+            return Ok(-1);
+        }
+        self.token.parse().map_err(|_| invalid("page_token", &self.token, "it must be one that a listing gave"))
+    }
+}
+
+impl<T> Page<T> {
+    /// Of `size + 1` entries at most, each with the number it is sorted by.
+    pub(crate) fn of(mut found: Vec<(i64, T)>, size: usize) -> Page<T> {
+        let more = found.len() > size;
+        found.truncate(size);
+        let next = found.last().filter(|_| more).map(|(number, _)| number.to_string());
+        Page { items: found.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
+pub(crate) fn invalid(field: &'static str, value: &str, why: &'static str) -> VfsError {
+    VfsError::Invalid { field, value: value.chars().take(80).collect(), why }
+}
+
+/// A new name of this kind that nobody can guess: prefix, `_`, 16 hexadecimal digits.
+pub(crate) fn new_id(prefix: &str) -> Result<String, VfsError> {
+    let mut bytes = [0u8; 8];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match filled {
+        Ok(8) => Ok(format!("{prefix}_{:016x}", u64::from_ne_bytes(bytes))),
+        Ok(_) => Err(VfsError::System { doing: "asking for", path: "random numbers".into(), errno: rustix::io::Errno::IO }),
+        Err(errno) => Err(VfsError::System { doing: "asking for", path: "random numbers".into(), errno }),
+    }
+}
+
+/// Whether a name is of this kind. Names become parts of paths: nothing else may.
+pub(crate) fn check_id(field: &'static str, prefix: &str, id: &str) -> Result<(), VfsError> {
+    let digits = id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+    let good = digits.is_some_and(|d| d.len() == 16 && d.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+    if good { Ok(()) } else { Err(invalid(field, id, "an id is its prefix, `_` and 16 lower-case hexadecimal digits")) }
+}
+
+/// The database.
+#[derive(Debug)]
+pub(crate) struct Records(Mutex<Connection>);
+
+impl Records {
+    pub fn open(path: &Path) -> Result<Records, VfsError> {
+        let mut connection = Connection::open(path).metadata("opening")?;
+        connection.busy_timeout(std::time::Duration::from_secs(10)).metadata("opening")?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").metadata("opening")?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("opening")?;
+        let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).metadata("reading")?;
+        match found {
+            0 => transaction.execute_batch(include_str!("schema.sql")).metadata("making")?,
+            SCHEMA => {}
+            _ => return Err(invalid("metadata version", &found.to_string(), "this program knows version 1 only")),
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA).metadata("making")?;
+        transaction.commit().metadata("making")?;
+        Ok(Records(Mutex::new(connection)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic cut off was rolled back when it was dropped.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const CODEBASE: &str =
+    "SELECT c.number, c.id, c.name, c.owner, c.created, v.number, v.parent, v.tree, v.author, v.created, v.bytes, v.files
+   FROM codebase c JOIN version v ON v.codebase = c.id AND v.number = c.head";
+
+fn version(row: &Row<'_>, from: usize) -> rusqlite::Result<Version> {
+    let tree: String = row.get(from + 2)?;
+    let tree = tree.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(from + 2, rusqlite::types::Type::Text, Box::new(e)))?;
+    Ok(Version {
+        number: row.get(from)?,
+        parent: row.get(from + 1)?,
+        tree,
+        author: row.get(from + 3)?,
+        created: row.get(from + 4)?,
+        bytes: row.get(from + 5)?,
+        files: row.get(from + 6)?,
+    })
+}
+
+fn codebase(row: &Row<'_>) -> rusqlite::Result<(i64, Codebase)> {
+    Ok((row.get(0)?, Codebase { id: row.get(1)?, name: row.get(2)?, owner: row.get(3)?, created: row.get(4)?, head: version(row, 5)? }))
+}
+
+pub(crate) fn read_codebase(connection: &Connection, id: &str) -> Result<Codebase, VfsError> {
+    check_id("codebase_id", "cb", id)?;
+    let found = connection.query_row(&format!("{CODEBASE} WHERE c.id = ?1"), [id], codebase).optional().metadata("reading")?;
+    found.map(|(_, codebase)| codebase).ok_or_else(|| VfsError::Unknown { kind: "codebase", id: id.to_owned() })
+}
+
+pub(crate) fn list_codebases(connection: &Connection, owner: Option<&str>, page: &PageRequest) -> Result<Page<Codebase>, VfsError> {
+    let sql = format!("{CODEBASE} WHERE c.number > ?1 AND (?2 IS NULL OR c.owner = ?2) ORDER BY c.number LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let found = statement.query_map(params![page.after()?, owner, page.size() + 1], codebase).metadata("reading")?;
+    Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
+}
+
+const VERSION: &str = "SELECT number, parent, tree, author, created, bytes, files FROM version WHERE codebase = ?1";
+
+pub(crate) fn read_version(connection: &Connection, codebase: &str, number: u64) -> Result<Version, VfsError> {
+    let found = connection.query_row(&format!("{VERSION} AND number = ?2"), params![codebase, number], |row| version(row, 0));
+    found.optional().metadata("reading")?.ok_or_else(|| VfsError::Unknown { kind: "version", id: format!("{codebase}@{number}") })
+}
+
+pub(crate) fn list_versions(connection: &Connection, codebase: &str, page: &PageRequest) -> Result<Page<Version>, VfsError> {
+    let sql = format!("{VERSION} AND number > ?2 ORDER BY number LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let found = statement.query_map(params![codebase, page.after()?, page.size() + 1], |row| version(row, 0)).metadata("reading")?;
+    let found = found.map(|v| v.map(|v| (i64::try_from(v.number).unwrap_or(i64::MAX), v)));
+    Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
+}
+
+pub(crate) fn insert_version(connection: &Connection, codebase: &str, version: &Version) -> Result<(), VfsError> {
+    let Version { number, parent, tree, author, created, bytes, files } = version;
+    connection
+        .execute(
+            "INSERT INTO version (codebase, number, parent, tree, author, created, bytes, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![codebase, number, parent, tree.to_string(), author, created, bytes, files],
+        )
+        .metadata("writing")?;
+    connection.execute("UPDATE codebase SET head = ?2 WHERE id = ?1", params![codebase, number]).metadata("writing")?;
+    Ok(())
+}
+
+/// Trees of all versions: what a collection must keep.
+pub(crate) fn roots(connection: &Connection) -> Result<Vec<Digest>, VfsError> {
+    let mut statement = connection.prepare_cached("SELECT DISTINCT tree FROM version").metadata("reading")?;
+    let found = statement.query_map([], |row| row.get::<_, String>(0)).metadata("reading")?;
+    let texts: Vec<String> = found.collect::<rusqlite::Result<_>>().metadata("reading")?;
+    texts.iter().map(|text| text.parse().map_err(|_| invalid("tree", text, "the metadata are damaged"))).collect()
+}
