@@ -168,5 +168,8 @@ mod tests {
             assert!(error.contains(says), "{bad}: {error}");
         }
         assert_eq!(serde_json::from_str::<Limits>(r#"{"cpu_ms": null}"#).unwrap(), Limits::default());
+        // Found by schemathesis: a quick reading of floating point numbers makes a fraction of it.
+        let exact: Limits = serde_json::from_str(r#"{"memory_bytes": 2006145629532585.0}"#).unwrap();
+        assert_eq!(exact.memory_bytes, Some(2_006_145_629_532_585));
     }
 }
