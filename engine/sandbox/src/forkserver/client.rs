@@ -90,6 +90,7 @@ impl Launcher {
             facts: Arc::new(Facts::probe()?),
             policy: policy.clone(),
             free: Mutex::new(Vec::new()),
+            spent: Mutex::new(Vec::new()),
             parked: Mutex::new(Vec::new()),
             retire,
         });
@@ -139,6 +140,8 @@ pub(super) struct TemplateInner {
     facts: Arc<Facts>,
     policy: Policy,
     free: Mutex<Vec<Slot>>,
+    /// Slots that will not serve again, kept until their sandboxes are gone.
+    spent: Mutex<Vec<Slot>>,
     pub(super) parked: Mutex<Vec<Born>>,
     retire: Sender<Retired>,
 }
@@ -319,7 +322,12 @@ impl TemplateInner {
     /// A slot whose sandbox is gone, or ending, serves again; but not one whose network has an address: the kernel remembers its connections for a minute
     /// (`TIME_WAIT`), and the next command would see them, and find their ports taken.
     fn give_back(&self, slot: Slot) {
-        if !slot.planned.plan.loopback {
+        if slot.planned.plan.loopback {
+            // Its ids are another's to lease only when nobody has them any more.
+            let mut spent = lock(&self.spent);
+            spent.retain_mut(|slot| !slot.is_idle(Duration::ZERO));
+            spent.push(slot);
+        } else {
             lock(&self.free).push(slot);
         }
     }
