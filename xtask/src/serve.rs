@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::cargo::build;
 use crate::install;
+use crate::lanes::cache;
+use crate::workspace::Workspace;
 
 /// Where the server listens when nobody says otherwise.
 const ADDRESS: &str = "127.0.0.1:42920";
@@ -40,8 +42,9 @@ pub fn serve(arguments: &[String]) -> Result<bool> {
     install::install(&install::SAMPLE)?;
     let programs = build(&["build", "--release", "--locked", "--package", "enclos", "--package", "enclos-server", "--bins"])?;
     let enclos = programs.iter().find(|program| program.name == "enclos").context("cargo built no enclos")?;
+    let state = cache(&Workspace::load()?, "serve")?;
     println!("starting: enclos serve --listen {address}");
-    let mut server = Server(start(&enclos.path, &address)?);
+    let mut server = Server(start(&enclos.path, &address, &state)?);
     server.wait_until_it_listens(at)?;
     let right = send(at)?;
     if !once {
@@ -51,10 +54,16 @@ pub fn serve(arguments: &[String]) -> Result<bool> {
     Ok(right)
 }
 
-fn start(enclos: &Path, address: &str) -> Result<Child> {
+fn start(enclos: &Path, address: &str, state: &Path) -> Result<Child> {
     // Whoever ends us ends the server as well.
     let mut command = Command::new("/usr/bin/setpriv");
-    command.args(["--pdeathsig", "TERM", "--"]).arg(enclos).args(["serve", "--listen", address]).stdin(Stdio::null());
+    command
+        .args(["--pdeathsig", "TERM", "--"])
+        .arg(enclos)
+        .args(["serve", "--listen", address])
+        .arg("--set")
+        .arg(format!("server.state={state:?}"))
+        .stdin(Stdio::null());
     command.spawn().with_context(|| format!("starting {}", enclos.display()))
 }
 

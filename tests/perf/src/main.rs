@@ -7,6 +7,7 @@
 mod bubblewrap;
 mod clocks;
 mod cold;
+mod judge;
 mod leftovers;
 mod live;
 mod lives;
@@ -28,7 +29,7 @@ use table::Row;
 /// One promise: its id, and how it is measured in that many rounds.
 type Measurement = (&'static str, fn(&Setup, usize) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("P1", cold::run),
     ("P2", warm::template),
     ("P3", warm::parked),
@@ -36,6 +37,7 @@ const MEASUREMENTS: [Measurement; 9] = [
     ("P5", live::parked),
     ("P6", lives::leave_nothing),
     ("P7", walls::toll),
+    ("P8", judge::jobs),
     ("B1", cold::front),
     ("C1", clocks::lateness),
 ];
@@ -44,6 +46,7 @@ const MEASUREMENTS: [Measurement; 9] = [
 #[derive(Debug)]
 struct Options {
     enclos: PathBuf,
+    server: Option<PathBuf>,
     json: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
 /// Whether every promise that was measured was held.
 fn measure(arguments: &[String]) -> Result<bool> {
     let options = parse(arguments)?;
-    let setup = Setup::new(&options.enclos)?;
+    let setup = Setup::new(&options.enclos, options.server.as_deref())?;
     // Before any contender starts: they inherit it.
     std::env::set_current_dir(setup.directory())?;
     let mut rows = Vec::new();
@@ -91,12 +94,13 @@ fn measure(arguments: &[String]) -> Result<bool> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let (mut enclos, mut json, mut only, mut rounds) = (None, None, Vec::new(), 300);
+    let (mut enclos, mut server, mut json, mut only, mut rounds) = (None, None, None, Vec::new(), 300);
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
         match name.as_str() {
             "--enclos" => enclos = Some(PathBuf::from(value()?)),
+            "--server" => server = Some(std::path::absolute(value()?)?),
             // Made absolute now: the current directory changes.
             "--json" => json = Some(std::path::absolute(value()?)?),
             "--only" => only = value()?.split(',').map(str::to_owned).collect(),
@@ -109,7 +113,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
     if let Some(unknown) = only.iter().find(|id| !ids.contains(&id.as_str())) {
         bail!("{unknown} is not measured; measured are {}", ids.join(", "));
     }
-    Ok(Options { enclos: enclos.context("--enclos FILE is missing: the program to measure")?, json, only, rounds })
+    Ok(Options { enclos: enclos.context("--enclos FILE is missing: the program to measure")?, server, json, only, rounds })
 }
 
 #[cfg(test)]

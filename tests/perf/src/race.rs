@@ -145,6 +145,15 @@ impl Race {
         Ok(Quartiles::of(&ratios))
     }
 
+    /// Nanoseconds by which `a` takes longer than `b`, round by round.
+    ///
+    /// # Errors
+    /// When one of them did not take part.
+    pub fn difference(&self, a: &str, b: &str) -> Result<Quartiles> {
+        let differences: Vec<f64> = self.of(a)?.iter().zip(self.of(b)?).map(|(a, b)| a - b).collect();
+        Ok(Quartiles::of(&differences))
+    }
+
     fn of(&self, name: &str) -> Result<&[f64]> {
         let index = self.names.iter().position(|n| *n == name).with_context(|| format!("{name} took no part"))?;
         Ok(&self.samples[index])

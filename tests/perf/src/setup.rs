@@ -25,6 +25,8 @@ pub struct Setup {
     pub toll: PathBuf,
     /// `enclos`, built for release.
     pub enclos: PathBuf,
+    /// `enclos-server`, built for release, where it is measured too.
+    pub server: Option<PathBuf>,
 }
 
 impl Setup {
@@ -32,12 +34,12 @@ impl Setup {
     ///
     /// # Errors
     /// When `enclos` is not there or the compiler fails.
-    pub fn new(enclos: &Path) -> Result<Self> {
+    pub fn new(enclos: &Path, server: Option<&Path>) -> Result<Self> {
         let enclos = enclos.canonicalize().with_context(|| format!("--enclos {}", enclos.display()))?;
         let dir = tempfile::Builder::new().prefix("enclos-perf-").tempdir()?;
         let noop = compile(dir.path(), "noop", NOOP, &["-nostdlib", "-nostartfiles"])?;
         let toll = compile(dir.path(), "toll", TOLL, &[])?;
-        Ok(Setup { dir, noop, toll, enclos })
+        Ok(Setup { dir, noop, toll, enclos, server: server.map(Path::to_owned) })
     }
 
     /// Where all contenders start; it holds the payloads and is shown inside.

@@ -107,6 +107,12 @@ impl Row {
         Row::judged(id, what, [None, None], None, None).noting(format!("SKIPPED: {reason}"))
     }
 
+    /// Judged by this ratio instead of the one of the two values.
+    #[must_use]
+    pub fn against(self, ratio: Quartiles, promise: Bound) -> Row {
+        Row { ratio: Some(ratio), promise: Some(promise), held: Some(promise.holds(ratio.median)), ..self }
+    }
+
     /// With something to know when reading it.
     #[must_use]
     pub fn noting(self, note: String) -> Row {

@@ -10,7 +10,7 @@ use crate::cargo::build;
 use crate::install;
 
 /// What is measured.
-const IDS: [&str; 8] = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "B1"];
+const IDS: [&str; 10] = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "B1", "C1"];
 
 /// Exit status of the measuring program when a promise was broken; any other that is not 0 is a failure to measure.
 const BROKEN: i32 = 1;
@@ -26,13 +26,24 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 /// On a bad argument, when something needed cannot be built, or when a contender fails.
 pub fn perf(arguments: &[String]) -> Result<bool> {
     install::install(&install::TESTS)?;
-    let programs = build(&["build", "--locked", "--release", "--package", "enclos", "--package", "enclos-tests-perf", "--bins"])?;
+    let programs = build(&[
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "enclos",
+        "--package",
+        "enclos-server",
+        "--package",
+        "enclos-tests-perf",
+        "--bins",
+    ])?;
     let path = |name: &str| {
         let found = programs.iter().find(|program| program.name == name);
         found.map(|program| &program.path).with_context(|| format!("cargo built no {name}"))
     };
     let mut command = Command::new(path("enclos-perf")?);
-    command.arg("--enclos").arg(path("enclos")?).args(arguments).stdin(Stdio::null());
+    command.arg("--enclos").arg(path("enclos")?).arg("--server").arg(path("enclos-server")?).args(arguments).stdin(Stdio::null());
     // All of them by name: one that the program does not know is refused.
     if !arguments.iter().any(|argument| argument == "--only") {
         command.args(["--only", &IDS.join(",")]);

@@ -1,0 +1,240 @@
+//! P8: the judge against camisole's recorded figures.
+//!
+//! The original cannot be run beside ours: it needs isolate, which no registry has. Its figures were taken on the reference machine (interface
+//! dossier, section 5) together with the bare run time of the same program there. Here the bare program runs in turns with the judge, and the
+//! recorded figure is scaled by how much slower or faster it is now.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::race::{Contender, Pace, Quartiles, Race, race};
+use crate::setup::{Setup, ends_well, quiet};
+use crate::table::{Bound, Figure, Row, Unit};
+
+/// What was recorded of camisole 1.4 with isolate 1.10.1 and control groups, milliseconds: a Python job, and the bare interpreter beside it.
+const PYTHON: (f64, f64) = (16.3, 6.4);
+/// The same of a C job, and the compiler beside it.
+const C: (f64, f64) = (64.2, 36.0);
+/// Python jobs a second at concurrency 4.
+const PYTHON_RATE: f64 = 99.0;
+
+/// A running server, and where to reach it.
+struct Server {
+    child: Child,
+    socket: PathBuf,
+    _directory: TempDir,
+}
+
+impl Server {
+    fn start(setup: &Setup) -> Result<Server> {
+        let program = setup.server.as_ref().context("--server FILE is missing: the server to measure")?;
+        let directory = tempfile::Builder::new().prefix("enclos-perf-judge-").tempdir()?;
+        let socket = directory.path().join("socket");
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--listen").arg(format!("unix:{}", socket.display())).args(["--log", "error"]);
+        command.arg("--set").arg(format!("server.state={:?}", directory.path().join("state")));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("starting enclos-server")?;
+        let server = Server { child, socket, _directory: directory };
+        let started = Instant::now();
+        while UnixStream::connect(&server.socket).is_err() {
+            ensure!(started.elapsed() < Duration::from_secs(20), "the server does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
+    }
+
+    fn client(&self) -> Result<Client> {
+        Ok(Client { stream: UnixStream::connect(&self.socket)?, bytes: Vec::new() })
+    }
+
+    /// Resident memory of the server itself, KiB.
+    fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection that is kept.
+struct Client {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+}
+
+impl Client {
+    /// Runs a program that prints `expected`.
+    fn job(&mut self, language: &str, source: &str, expected: &str) -> Result<()> {
+        let body = serde_json::json!({"lang": language, "source": source}).to_string();
+        let mut request = String::new();
+        write!(request, "POST /run HTTP/1.1\r\nHost: judge\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        self.stream.write_all(request.as_bytes())?;
+        let answer: serde_json::Value = serde_json::from_slice(&self.answer()?)?;
+        ensure!(answer["tests"][0]["stdout"] == expected, "{language}: {answer}");
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<Vec<u8>> {
+        self.bytes.clear();
+        let mut part = [0; 16 << 10];
+        loop {
+            if let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&self.bytes[..end]).to_ascii_lowercase();
+                let length =
+                    head.lines().find_map(|line| line.strip_prefix("content-length:")).context("no length")?.trim().parse::<usize>()?;
+                if self.bytes.len() >= end + 4 + length {
+                    return Ok(self.bytes[end + 4..].to_vec());
+                }
+            }
+            let read = self.stream.read(&mut part)?;
+            if read == 0 {
+                bail!("the server closed the connection");
+            }
+            self.bytes.extend(&part[..read]);
+        }
+    }
+}
+
+/// A source nobody compiled before: with a number of its own.
+fn fresh(number: &AtomicUsize) -> (String, String) {
+    let number = number.fetch_add(1, Ordering::Relaxed);
+    (format!("#include <stdio.h>\nint main(void) {{ printf(\"%d\\n\", {number}); return 0; }}\n"), format!("{number}\n"))
+}
+
+/// Latency, overhead, rates and memory.
+///
+/// # Errors
+/// When the server or a job fails.
+pub fn jobs(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
+    let server = Server::start(setup)?;
+    let mut rows = latency(setup, &server, rounds)?;
+    rows.extend(rates(&server, rounds)?);
+    rows.push(Row::alone(
+        "P8",
+        "the server's own memory after all that",
+        Figure::exactly("resident", Unit::Kibibytes, server.resident()?),
+        None,
+    ));
+    Ok(rows)
+}
+
+fn latency(setup: &Setup, server: &Server, rounds: usize) -> Result<Vec<Row>> {
+    const JOB: &str = "python job";
+    const BARE: &str = "bare python3 -S";
+    const COMPILED: &str = "C job";
+    const GCC: &str = "bare gcc, run";
+    const AGAIN: &str = "C job, known source";
+    let number = AtomicUsize::new(1);
+    let (mut python, mut c, mut again) = (server.client()?, server.client()?, server.client()?);
+    let mut interpreter = Command::new("/usr/bin/python3");
+    interpreter.args(["-S", "-c", "print(42)"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let (known, printed) = fresh(&number);
+    let directory = setup.directory().to_owned();
+    let bare_c = || -> Result<()> {
+        let (source, _) = fresh(&number);
+        let (file, program) = (directory.join("bare.c"), directory.join("bare"));
+        std::fs::write(&file, source)?;
+        let mut gcc = Command::new("/usr/bin/gcc");
+        gcc.args(["-std=c11", "-Wall", "-Wextra", "-O2", "-lm", "-o"]).arg(&program).arg(&file).stdin(Stdio::null());
+        ends_well(&mut gcc)?;
+        ends_well(&mut quiet(&program))
+    };
+    let mut contenders = [
+        Contender::timed(JOB, || python.job("python", "print(42)", "42\n")),
+        Contender::timed(BARE, || ends_well(&mut interpreter)),
+        Contender::timed(COMPILED, || {
+            let (source, printed) = fresh(&number);
+            c.job("c", &source, &printed)
+        }),
+        Contender::timed(GCC, bare_c),
+        Contender::timed(AGAIN, || again.job("c", &known, &printed)),
+    ];
+    let pace = Pace { warm_up: 5, rounds: rounds.div_ceil(4).max(5), rest: Duration::from_millis(5) };
+    let race = race(&mut contenders, pace)?;
+    Ok(vec![
+        against_recorded("python job: latency", &race, (JOB, BARE), PYTHON, 0.55)?,
+        against_recorded("C job, new source: latency", &race, (COMPILED, GCC), C, 0.75)?,
+        against_recorded("C job, known source: latency", &race, (AGAIN, GCC), C, 0.25)?,
+        overhead(&race, JOB, BARE)?,
+    ])
+}
+
+/// Ours against the recorded figure, scaled by what the bare program takes now.
+fn against_recorded(what: &'static str, race: &Race, (ours, bare): (&str, &str), (original, beside): (f64, f64), most: f64) -> Result<Row> {
+    // (ours / bare now) divided by (original / bare then).
+    let ratio = race.ratio(ours, bare)?.map(|ratio| ratio / (original / beside));
+    let now = race.nanoseconds(bare)?.median / 1e6;
+    let row = Row::times("P8", what, race, [ours, bare], None)?;
+    let note = format!("against camisole's {original} ms, recorded with {beside} ms bare, scaled to {now:.1} ms bare");
+    Ok(row.against(ratio, Bound::AtMost(most)).noting(note))
+}
+
+fn overhead(race: &Race, ours: &str, bare: &str) -> Result<Row> {
+    let value = race.difference(ours, bare)?.map(|ns| ns / 1e6);
+    Ok(Row::alone(
+        "P8",
+        "python job: beyond the bare run",
+        Figure { name: "overhead".to_owned(), unit: Unit::Milliseconds, value },
+        Some(Bound::AtMost(1.5)),
+    ))
+}
+
+/// Python jobs a second at several concurrencies, and how long the slowest hundredth waited.
+fn rates(server: &Server, rounds: usize) -> Result<Vec<Row>> {
+    let jobs = (rounds * 2).clamp(100, 1000);
+    [1, 4, 16, 64].into_iter().map(|clients| rate(server, clients, jobs)).collect()
+}
+
+fn rate(server: &Server, clients: usize, jobs: usize) -> Result<Row> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<f64>> {
+        let mut client = server.client()?;
+        let mut took = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= jobs {
+                return Ok(took);
+            }
+            let started = Instant::now();
+            client.job("python", &format!("print({number})"), &format!("{number}\n"))?;
+            took.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+    };
+    let started = Instant::now();
+    let mut took = std::thread::scope(|scope| -> Result<Vec<f64>> {
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+        }
+        Ok(all)
+    })?;
+    let rate = jobs as f64 / started.elapsed().as_secs_f64();
+    took.sort_by(f64::total_cmp);
+    let (median, slow) = (Quartiles::of(&took).median, took[took.len() * 99 / 100]);
+    let what = match clients {
+        1 => "python jobs, 1 client",
+        4 => "python jobs, 4 clients",
+        16 => "python jobs, 16 clients",
+        _ => "python jobs, 64 clients",
+    };
+    // At concurrency 4 the original's rate is known: 180/s against its 99/s, on a quiet machine.
+    let bound = (clients == 4).then_some(Bound::AtLeast(180.0));
+    let row = Row::alone("P8", what, Figure::exactly("rate", Unit::PerSecond, rate), bound);
+    let against = if clients == 4 { format!("; camisole's was {PYTHON_RATE}/s") } else { String::new() };
+    Ok(row.noting(format!("median {median:.1} ms, p99 {slow:.1} ms of {jobs}{against}")))
+}
