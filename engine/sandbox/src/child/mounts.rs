@@ -202,8 +202,11 @@ impl Root {
                 self.overlay_paths(options, discard.as_deref(), place).map_err(operation)
             }
             ActionKind::Tmpfs { size, inodes, mode, place } => {
-                let at = place.open_or_make(self.new.as_fd(), Make::Directory(0o755)).map_err(|e| (Stage::Place, e))?;
                 let tree = tmpfs(size.as_deref(), inodes.as_deref(), mode).map_err(operation)?;
+                if !place.is_root() {
+                    return self.attach_in_place(&tree, place, Make::Directory(0o755));
+                }
+                let at = place.open(self.new.as_fd()).map_err(|e| (Stage::Place, e))?;
                 self.attach_at(tree, &at, place).map_err(operation)
             }
             ActionKind::Scratch { places } => self.scratch_places(places),
@@ -494,7 +497,7 @@ impl Root {
     }
 
     fn directory(&mut self, place: &Place, mode: u32) -> Result<(), (Stage, Errno)> {
-        if place.is_root() || self.nearby.directory(self.new.as_fd(), place, mode).is_ok() {
+        if place.is_root() || self.nearby.is_within(place) || self.nearby.directory(self.new.as_fd(), place, mode).is_ok() {
             return Ok(());
         }
         let at = place.open_or_make(self.new.as_fd(), Make::Directory(mode)).map_err(|e| (Stage::Place, e))?;

@@ -67,6 +67,13 @@ impl Nearby {
         move_mount(tree, c"", directory, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
     }
 
+    /// Whether the kept directory is this place, or lies below it: then it is there, and a directory.
+    pub fn is_within(&self, place: &Place) -> bool {
+        let path = place.path.as_bytes();
+        let kept = &self.path[..self.length];
+        self.directory.is_some() && kept.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+
     /// Makes a directory where nothing is.
     pub fn directory(&mut self, root: BorrowedFd<'_>, place: &Place, mode: u32) -> Result<(), Errno> {
         let (directory, name) = self.of(root, place)?;

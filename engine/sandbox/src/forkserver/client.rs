@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use enclos_cgroup::{Group, Name};
+use enclos_cgroup::{Group, Host, Name, reap_orphans};
 use enclos_spec::Policy;
 use enclos_spec::plan::{FilterSource, Plan};
 use enclos_sys::Errno;
@@ -70,6 +70,12 @@ impl Launcher {
             .stdout(std::process::Stdio::null())
             .spawn()
             .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), program.display().to_string()))?;
+        // What an earlier server left when it was killed. Beside everything else: nobody waits for it, and what cannot be removed harms nobody.
+        let _ = std::thread::Builder::new().name("enclos-orphans".to_owned()).spawn(|| {
+            if let Ok(host) = Host::probe() {
+                reap_orphans(&host, |maker| maker.is_alive());
+            }
+        });
         Ok(Launcher { inner: Arc::new(Mutex::new(Process { socket: Some(socket), child })) })
     }
 

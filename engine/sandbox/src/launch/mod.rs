@@ -75,7 +75,7 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
 pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> Result<Started> {
     compile::check_descriptors(plan)?;
     let network = if network::suits(plan) {
-        network.filter(|network| network.has(plan.loopback)).or_else(|| Network::begin(plan.loopback))
+        network.filter(|network| network.has(plan.loopback)).or_else(|| Network::early(plan.loopback))
     } else {
         None
     };

@@ -5,7 +5,7 @@
 //! with the host's rights, and for plans that leave the command no capability.
 
 use std::ffi::c_int;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use enclos_spec::plan::Plan;
@@ -18,7 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::error::{Failure, Result, Stage};
+use crate::error::{Failure, Stage};
 
 /// A network namespace in the making.
 #[derive(Debug)]
@@ -31,16 +31,18 @@ pub struct Network {
 #[derive(Debug)]
 struct Charge {
     loopback: bool,
-    /// A descriptor of the namespace, which the helper opens in the shared table; -1: none.
+    /// Descriptors that the helper opens in the shared table; -1: none. The network it found, which is the launcher's own, …
+    own: AtomicI32,
+    /// … and the new one.
     made: AtomicI32,
     stack: Stack,
 }
 
-/// Whether such a namespace serves for this plan.
+/// Whether such a namespace serves for this plan, where one can be made.
 pub fn suits(plan: &Plan) -> bool {
     let joins = plan.join.user.is_some() || plan.join.user_after.is_some() || plan.join.pid.is_some();
     let no_rights = plan.capabilities.as_ref().is_some_and(|capabilities| capabilities.keep.is_empty());
-    plan.namespaces.net && plan.namespaces.user && !joins && no_rights && can_change()
+    plan.namespaces.net && plan.namespaces.user && !joins && no_rights
 }
 
 /// Whether this thread may enter another network and come back. Its own belongs to the first user namespace: from any other it may leave it, and never return.
@@ -71,28 +73,28 @@ impl Network {
 
     /// Begins. `None` where the helper cannot be made: the sandbox then makes its network itself, or tells why it cannot.
     pub fn begin(loopback: bool) -> Option<Network> {
-        let charge = Box::new(Charge { loopback, made: AtomicI32::new(-1), stack: Stack::new().ok()? });
+        let charge = Box::new(Charge { loopback, own: AtomicI32::new(-1), made: AtomicI32::new(-1), stack: Stack::new().ok()? });
         let _blocked = Blocked::all();
         let helper = clone_sharing_memory(&charge.stack, Until::ClonedWithDescriptors, make, &*charge).ok()?;
         Some(Network { helper: Some(helper), charge })
     }
 
-    /// Waits for it; `None` when it could not be made.
-    fn finished(&mut self) -> Option<OwnedFd> {
+    /// Waits for it; this process's own network and the new one, or `None` when that could not be made.
+    fn finished(&mut self) -> Option<(OwnedFd, OwnedFd)> {
         let helper = self.helper.take()?;
         let _ = wait_pid(helper, Wait::Ended);
-        fd::adopt(self.charge.made.load(Ordering::SeqCst)).ok()
+        let taken = |number: &AtomicI32| fd::adopt(number.swap(-1, Ordering::SeqCst)).ok();
+        taken(&self.charge.own).zip(taken(&self.charge.made))
     }
 
     /// Runs `within` with this thread in the new network, and tells it whether there is one.
     ///
     /// # Errors
     /// What `within` says; a thread that does not come back to its own network.
-    pub fn born_within<T>(mut self, within: impl FnOnce(bool) -> Result<T>) -> Result<T> {
-        let Some(made) = self.finished() else { return within(false) };
+    pub fn born_within<T>(mut self, within: impl FnOnce(bool) -> crate::Result<T>) -> crate::Result<T> {
+        let Some((own, made)) = self.finished() else { return within(false) };
         let failed = |errno: Errno| Failure::about(Stage::Clone, errno, "network namespace");
         let kind = Some(LinkNameSpaceType::Network);
-        let own = openat(CWD, c"/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
         move_into_link_name_space(std::os::fd::AsFd::as_fd(&made), kind).map_err(failed)?;
         let answer = within(true);
         move_into_link_name_space(std::os::fd::AsFd::as_fd(&own), kind).map_err(failed)?;
@@ -108,13 +110,20 @@ impl Drop for Network {
 
 /// The helper's life. Child-safe: it shares memory and descriptors with a launcher that goes on.
 fn make(charge: &Charge) -> c_int {
-    let made = capability::new_network_namespace()
-        .and_then(|()| if charge.loopback { enclos_sys::net::loopback_up() } else { Ok(()) })
-        .and_then(|()| openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()));
-    if let Ok(made) = made {
-        charge.made.store(made.as_raw_fd(), Ordering::SeqCst);
+    let network = || openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let made = || {
+        let own = network()?;
+        capability::new_network_namespace()?;
+        if charge.loopback {
+            enclos_sys::net::loopback_up()?;
+        }
+        Ok((own, network()?))
+    };
+    let made: Result<(OwnedFd, OwnedFd), Errno> = made();
+    if let Ok((own, made)) = made {
         // The launcher's from here on.
-        let _ = made.into_raw_fd();
+        charge.own.store(own.into_raw_fd(), Ordering::SeqCst);
+        charge.made.store(made.into_raw_fd(), Ordering::SeqCst);
     }
     0
 }
