@@ -2,19 +2,28 @@
 //!
 //! - [`Rules`]: four levels for paths, `none`, `view`, `read`, `write`, and the reason for each answer.
 //! - [`codebase`]: lines of versions, each a tree in the content-addressed store.
+//! - [`layers`]: what an overlay is made of, so that the kernel shows a version through rules at its own speed.
+//! - [`workspace`]: a version, rules and a place for what is changed; diff, commit, rollback, snapshot, fork.
 //!
 //! ```text
-//! DIR/cas/            contents (enclos-cas)
-//! DIR/vfs.sqlite      codebases, versions, workspaces, snapshots
+//! DIR/cas/                     contents (enclos-cas)
+//! DIR/vfs.sqlite               codebases, versions, workspaces, snapshots
+//! DIR/checkouts/, masks/       cached layers; all of them can be made again
+//! DIR/workspaces/, snapshots/  what was changed and not committed
+//! DIR/building/                what is being made; emptied at the start
 //! ```
+//!
+//! Nothing here mounts or runs anything: the engine does, and this crate tells it what. Nothing here reads a clock: callers say when.
 
 #![forbid(unsafe_code)]
 
 pub mod codebase;
 pub mod edit;
 mod error;
+pub mod layers;
 mod path;
 pub mod rules;
+pub mod workspace;
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +35,10 @@ use error::During;
 pub use codebase::{By, Codebase, Limits, Listed, Page, PageRequest, Uploaded, Version};
 pub use edit::Edit;
 pub use error::VfsError;
+pub use layers::Ownership;
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};
+pub use workspace::{Bounds, Change, Committed, Conflict, Denied, HeldBack, Layers, Marks, Snapshot, View, What, Workspace};
 
 /// Everything this crate keeps, in one directory. One process at a time has it open; its threads share it.
 #[derive(Debug)]
@@ -52,7 +63,12 @@ impl Vfs {
         let root = std::fs::canonicalize(root).during("opening", root)?;
         let store = Store::open(root.join("cas"), quota)?;
         let records = Records::open(&root.join("vfs.sqlite"))?;
-        Ok(Vfs { root, store, records, limits })
+        for folder in ["building", "checkouts", "masks", "snapshots", "workspaces"] {
+            workspace::make(&root.join(folder))?;
+        }
+        let vfs = Vfs { root, store, records, limits };
+        vfs.reap()?;
+        Ok(vfs)
     }
 
     /// The store of contents.

@@ -1,0 +1,8 @@
+//! Workspaces, from outside: what a sandbox is shown, what it can do, what a commit makes of it, and what an attacker gets.
+
+mod attacks;
+mod commits;
+mod identity;
+mod killed;
+mod mounted;
+mod world;
