@@ -55,22 +55,37 @@ fn examples(guide: &str) -> Vec<(String, String)> {
 
 /// Whether a text is as a pattern, in which `…` stands for anything.
 fn is_like(text: &str, pattern: &str) -> bool {
-    let mut rest = text;
-    for (index, part) in pattern.split('…').enumerate() {
-        match rest.find(part) {
-            Some(0) => rest = &rest[part.len()..],
-            Some(at) if index > 0 => rest = &rest[at + part.len()..],
-            _ => return false,
+    let Some((first, rest)) = pattern.split_once('…') else { return text == pattern };
+    let (middle, last) = rest.rsplit_once('…').unwrap_or(("", rest));
+    let Some(mut text) = text.strip_prefix(first).and_then(|text| text.strip_suffix(last)) else { return false };
+    middle.split('…').all(|part| match text.find(part) {
+        Some(at) => {
+            text = &text[at + part.len()..];
+            true
         }
-    }
-    rest.is_empty()
+        None => false,
+    })
 }
 
 #[test]
 fn the_examples_of_the_guide_work() {
-    let guide = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge.md"));
+    examples_work(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge.md")), 10);
+}
+
+#[test]
+fn the_examples_of_the_interface_work() {
+    examples_work(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-api.md")), 9);
+}
+
+#[test]
+fn the_examples_of_checkers_work() {
+    examples_work(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-checker.md")), 4);
+}
+
+/// Carries out the console blocks of a guide that has at least so many commands.
+fn examples_work(guide: &str, least: usize) {
     let examples = examples(guide);
-    assert!(examples.len() > 10, "{examples:?}");
+    assert!(examples.len() >= least, "{examples:?}");
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     for (command, wanted) in examples {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::words;
 use crate::api::Limits;
 
-/// One language, as its file says. Every key is described in the guide (`docs/guide/judge-languages.md`); unknown keys are refused.
+/// One language, as its file says. Every key is described in the guide (`docs/guide/judge-language.md`); unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Definition {
