@@ -5,6 +5,7 @@
 
 mod figures;
 mod flags;
+mod leftovers;
 mod plan;
 mod run;
 mod settings;

@@ -1,27 +1,33 @@
 //! Starts everything, and ends it in the reverse order.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enclos_cgroup::{Host, Maker, reap_orphans};
 use enclos_host::axum::{Router, middleware};
 use enclos_host::body::Bodies;
 use enclos_host::connections::{Bounds, serve};
 use enclos_host::health::{self, Ready};
 use enclos_host::keys::Keys;
 use enclos_host::listen::{Address, Listener};
+use enclos_host::log;
 use enclos_host::metrics::{self, Metrics};
 use enclos_host::stop::Stop;
 use enclos_host::tokio;
-use enclos_host::{log, tokio::runtime};
+use enclos_host::tokio::runtime;
+use enclos_host::tokio::sync::oneshot;
 use enclos_judge::camisole::{self, Camisole};
 use enclos_judge::work::{Jobs, handler};
 use enclos_judge::{LocalJudge, native};
 use enclos_pool::{Local, Store};
 use enclos_sandbox::Launcher;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::announce;
 use super::figures::{Counted, Figures};
+use super::leftovers;
 use super::plan::Plan;
 
 /// After the queue has ended, for the last answers to be read.
@@ -33,30 +39,38 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// One line: what could not be started.
 pub fn run(plan: Plan) -> Result<(), String> {
     log::begin(&plan.settings);
-    reap();
+    leftovers::of_the_dead();
     let launcher = Launcher::start(crate::OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
+    let alive = Pid::from_raw(i32::try_from(launcher.id()).unwrap_or(0)).ok_or("the launcher has no process id")?;
+    let alive = pidfd_open(alive, PidfdFlags::empty()).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
     let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| format!("the judge could not be started: {error}"))?;
     // Answers are short work for the runtime's threads: jobs run on those of the queue.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let ended = runtime.block_on(async { Server::new(plan, Arc::new(judge))?.serve().await });
+    let gone = when_gone(&alive).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
+    // Ours to the end: with the last one the launcher would end, and that would look as if it had died.
+    let judge = Arc::new(judge);
+    let ended = runtime.block_on(async { Server::new(plan, Arc::clone(&judge))?.serve(gone).await });
     runtime.shutdown_background();
+    // Threads may still make sandboxes ahead, for work that no longer comes. Without the launcher they cannot, and every sandbox there is dies.
+    // An error means that it is gone already.
+    let _ = pidfd_send_signal(&alive, Signal::KILL);
+    drop(judge);
+    leftovers::our_own();
     ended
 }
 
-/// Removes control groups, and what still runs in them, of servers that were killed before they could.
-fn reap() {
-    let host = match Host::probe() {
-        Ok(host) => host,
-        Err(error) => return tracing::warn!(%error, "control groups left by others could not be looked for"),
+/// Told when a process is gone. A thread waits for it: the runtime's own way to wait for a descriptor asks for promises that only `unsafe` can give.
+fn when_gone(process: &OwnedFd) -> std::io::Result<oneshot::Receiver<()>> {
+    let (sender, receiver) = oneshot::channel();
+    let process = process.try_clone()?;
+    let wait = move || {
+        while poll(&mut [PollFd::new(&process, PollFlags::IN)], None) == Err(Errno::INTR) {}
+        // Nobody waits any more when the server ended first.
+        let _ = sender.send(());
     };
-    let reaped = reap_orphans(&host, |maker: Maker| maker.is_alive());
-    if !reaped.removed.is_empty() {
-        tracing::info!(groups = reaped.removed.len(), "removed what a killed server left");
-    }
-    for error in reaped.failed {
-        tracing::warn!(%error, "a control group left by another could not be removed");
-    }
+    std::thread::Builder::new().name("launcher-watch".to_owned()).spawn(wait)?;
+    Ok(receiver)
 }
 
 struct Server {
@@ -103,7 +117,8 @@ impl Server {
         Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app })
     }
 
-    async fn serve(self) -> Result<(), String> {
+    /// Serves until a signal ends it, or its launcher is gone: without one no program can be run, and whoever started us can start us again.
+    async fn serve(self, launcher_gone: oneshot::Receiver<()>) -> Result<(), String> {
         let (listeners, admin) = (bind(&self.listen).await?, bind(&self.admin).await?);
         let insisted = self.stop.on_signals().map_err(|error| format!("signals cannot be caught: {error}"))?;
         for address in listeners.iter().filter_map(Listener::address) {
@@ -128,6 +143,7 @@ impl Server {
         tokio::select! {
             () = serving => {}
             () = insisted => tracing::warn!("ended at once, as asked twice"),
+            _ = launcher_gone => return Err("the launcher is gone, and no program can be run without it".to_owned()),
         }
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::client::{PATIENCE, begin, finish};
-use super::world::{World, descendants};
+use super::world::{World, descendants, groups};
 
 fn sleeping(world: &World, seconds: f64) -> std::net::TcpStream {
     let before = world.figure("enclos_queue_running");
@@ -56,6 +56,7 @@ fn a_killed_server_leaves_no_process_and_the_next_one_works() {
     let _streams = [sleeping(&world, 14.0), sleeping(&world, 14.0)];
     world.until(|world| descendants(world.pid()).len() > 2, "there are a launcher and sandboxes");
     let children = descendants(world.pid());
+    let killed = world.pid();
     let state = world.kill();
     let start = std::time::Instant::now();
     let alive = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
@@ -64,6 +65,15 @@ fn a_killed_server_leaves_no_process_and_the_next_one_works() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let world = World::start(state, &[]);
+    assert_eq!(groups(killed), Vec::<std::path::PathBuf>::new());
     assert_eq!(world.python("print(42)", json!({}))["stdout"], "42\n");
-    drop(world);
+}
+
+#[test]
+fn a_server_whose_launcher_is_gone_ends_so_that_it_is_started_again() {
+    let mut world = World::new();
+    let launcher = descendants(world.pid())[0];
+    kill_process(Pid::from_raw(i32::try_from(launcher).unwrap()).unwrap(), Signal::KILL).unwrap();
+    let ended = world.ended(PATIENCE).expect("it ends");
+    assert!(!ended.success() && world.log().contains("the launcher is gone"), "{ended:?} {}", world.log());
 }

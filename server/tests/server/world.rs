@@ -147,6 +147,7 @@ impl Drop for World {
         }
         if !std::thread::panicking() {
             assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", self.log());
+            assert_eq!(groups(self.pid()), Vec::<PathBuf>::new(), "control groups are left: {}", self.log());
         }
     }
 }
@@ -169,4 +170,22 @@ pub fn descendants(pid: u32) -> Vec<u32> {
         next += 1;
     }
     found.split_off(1)
+}
+
+/// Control groups that a process made.
+pub fn groups(pid: u32) -> Vec<PathBuf> {
+    let (start, mut found, mut open) = (format!("enclos-{pid}-"), Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
+    while let Some(directory) = open.pop() {
+        // Groups come and go while we look.
+        for entry in
+            std::fs::read_dir(directory).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        {
+            if entry.file_name().to_string_lossy().starts_with(&start) {
+                found.push(entry.path());
+            } else {
+                open.push(entry.path());
+            }
+        }
+    }
+    found
 }
