@@ -177,8 +177,8 @@ impl Slot {
     }
 }
 
-/// How long a slot whose sandbox is ending is waited for before a new one is made, which takes about as long.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// How long a slot whose sandbox is ending is waited for before a new one is made. On a busy machine either takes tens of milliseconds, and the new one costs them for good.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What is left of a sandbox when its command is done: to be waited for and removed off the request's path.
 #[derive(Debug)]
