@@ -3,6 +3,7 @@
 
 mod checkers;
 mod compiling;
+mod edges;
 mod first;
 mod interactors;
 mod languages;
