@@ -7,6 +7,7 @@ mod config;
 mod ending;
 mod leaving;
 mod load;
+mod native;
 mod operator;
 mod programs;
 mod scripts;
