@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use enclos_spec::report::SCHEMA;
 use enclos_spec::{Report, Verdict};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::run::paths::reason;
 use crate::show;
@@ -27,23 +27,20 @@ pub fn no_run(complaint: String) -> Report {
     }
 }
 
-/// `O_NOFOLLOW` and `O_NONBLOCK`, open(2).
-const CAREFUL: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
-
 /// Opens the report's file before the command runs: a wrong path is told at once, and what the command puts in its place is not followed.
 ///
 /// # Errors
 /// The path and the system's text.
 pub fn open(path: &Path) -> Result<File, String> {
-    // What an earlier command may have planted is not followed and not waited for: a link, a FIFO. What lies below /dev (`/dev/stderr`) is the host's own.
-    let careful = if path.starts_with("/dev") { 0 } else { CAREFUL };
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(careful)
-        .open(path)
-        .map_err(|error| format!("{path:?}: {}", reason(&error)))
+    // What an earlier command may have planted is not followed, wherever on the path, and not waited for: a link, a FIFO. What lies below /dev (`/dev/stderr`) is the
+    // host's own.
+    let (flags, mode) = (OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::from_raw_mode(0o666));
+    let opened = if path.starts_with("/dev") {
+        rustix::fs::open(path, flags, mode)
+    } else {
+        openat2(CWD, path, flags | OFlags::NONBLOCK, mode, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)
+    };
+    opened.map(File::from).map_err(|errno| format!("{path:?}: {}", reason(&errno.into())))
 }
 
 /// Writes it as JSON, over what was there.

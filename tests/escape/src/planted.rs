@@ -197,16 +197,19 @@ fn output_path_is_a_link(stage: &Stage) -> Seen {
     let file = stage.world.make_file("out/victim", b"canary");
     let link = stage.world.path("work/link");
     symlink(&file, &link).expect("our own directory");
-    let link = link.display().to_string();
-    let report = format!("--report={link}");
-    for flags in [&[report.as_str()][..], &["--stdout", &link], &["--stderr", &link], &["--stdin", &link]] {
-        let outcome = stage.run(flags).sh("cat; echo pwned; echo pwned >&2").without_report().output();
-        let same = std::fs::read(&file).is_ok_and(|bytes| bytes == b"canary");
-        if !is_refused(&outcome, &link) || !same {
-            return Seen::Escaped(format!("{flags:?}: unchanged {same}; {}", outcome.describe()));
+    // And a directory on the way that is a link.
+    symlink(stage.world.path("out"), stage.world.path("work/sub")).expect("our own directory");
+    for link in [link.display().to_string(), stage.world.text("work/sub/victim")] {
+        let report = format!("--report={link}");
+        for flags in [&[report.as_str()][..], &["--stdout", &link], &["--stderr", &link], &["--stdin", &link]] {
+            let outcome = stage.run(flags).sh("cat; echo pwned; echo pwned >&2").without_report().output();
+            let same = std::fs::read(&file).is_ok_and(|bytes| bytes == b"canary");
+            if !is_refused(&outcome, &link) || !same {
+                return Seen::Escaped(format!("{flags:?}: unchanged {same}; {}", outcome.describe()));
+            }
         }
     }
-    Seen::Held("4 refused".into())
+    Seen::Held("8 refused".into())
 }
 
 fn output_path_is_a_fifo(stage: &Stage) -> Seen {

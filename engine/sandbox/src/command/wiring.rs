@@ -5,7 +5,7 @@ use std::path::Path;
 
 use enclos_spec::PolicyError;
 use enclos_spec::plan::{IdRange, Identity};
-use rustix::fs::{FileType, FsWord, Gid, OFlags, Uid, fchown, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
+use rustix::fs::{CWD, FileType, FsWord, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fcntl_getfl, fcntl_setfl, fstat, fstatfs, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{Command, Home, Stdio};
@@ -38,12 +38,19 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
-    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let mode = Mode::from_raw_mode(0o666);
     let failed = |e| Failure::about(Stage::Streams, e, path.display().to_string());
-    // What an earlier command may have planted is not followed and not waited for: a link, a FIFO. What lies below /dev (`/dev/stdout`) is the host's own.
+    // What an earlier command may have planted is not followed, wherever on the path, and not waited for: a link, a FIFO. What lies below /dev (`/dev/stdout`) is the
+    // host's own.
     let planted = !path.starts_with("/dev");
-    let careful = if planted { OFlags::NOFOLLOW | OFlags::NONBLOCK } else { OFlags::empty() };
-    let file = rustix::fs::open(path, flags | careful | OFlags::CLOEXEC | OFlags::NOCTTY, mode).map_err(failed)?;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = if planted {
+        let mode = if flags.contains(OFlags::CREATE) { mode } else { Mode::empty() };
+        openat2(CWD, path, flags | OFlags::NONBLOCK, mode, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)
+    } else {
+        rustix::fs::open(path, flags, mode)
+    }
+    .map_err(failed)?;
     if planted {
         if !flags.contains(OFlags::WRONLY) && FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode).is_fifo() {
             let wanted = "name a regular file: a FIFO would hold the run up until somebody writes to it (with < FILE the shell waits)";
