@@ -9,6 +9,7 @@ mod leftovers;
 mod plan;
 mod run;
 mod settings;
+mod trial;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -29,6 +29,7 @@ use super::announce;
 use super::figures::{Counted, Figures};
 use super::leftovers;
 use super::plan::Plan;
+use super::trial;
 
 /// After the queue has ended, for the last answers to be read.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -44,6 +45,7 @@ pub fn run(plan: Plan) -> Result<(), String> {
     let alive = Pid::from_raw(i32::try_from(launcher.id()).unwrap_or(0)).ok_or("the launcher has no process id")?;
     let alive = pidfd_open(alive, PidfdFlags::empty()).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
     let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| format!("the judge could not be started: {error}"))?;
+    trial::run(&judge)?;
     // Answers are short work for the runtime's threads: jobs run on those of the queue.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;

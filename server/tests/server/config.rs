@@ -90,3 +90,27 @@ fn a_socket_in_the_file_system_is_served() {
     drop(world);
     assert!(!path.exists());
 }
+
+#[test]
+fn a_host_on_which_nothing_can_be_run_is_told_at_the_start() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("SKIP: only root can become a user that has no control group");
+    }
+    // A user without a control group of its own cannot hold the limit of memory.
+    let state = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // Where that user can reach it.
+    let program = state.path().join("enclos-server");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65533", "--regid", "65533", "--clear-groups", "--"])
+        .arg(&program)
+        .args(["serve", "--listen", "127.0.0.1:0", "--set"])
+        .arg(format!("server.state={}", state.path().display()))
+        .output()
+        .unwrap();
+    let told = told(&output);
+    let line = told.last().cloned().unwrap_or_default();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{told:?}");
+    assert!(line.starts_with("enclos-server serve: no program can be run here: ") && line.contains("judge.best-effort=true"), "{told:?}");
+}

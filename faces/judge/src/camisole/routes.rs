@@ -157,7 +157,8 @@ fn failed(language: &str, error: &JobError) -> Answer {
         }
         JobError::Refused { .. } => Answer::error(StatusCode::OK, format!("malformed payload: {error}")),
         JobError::Cancelled => Answer::retry(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down; try again", 5),
-        JobError::Internal(message) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, message.clone()),
+        // What failed may be told only in words of the host: paths, control groups. The log has them.
+        JobError::Internal(_) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "the judge failed; its log says how"),
     }
 }
 

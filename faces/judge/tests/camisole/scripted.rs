@@ -147,7 +147,7 @@ impl Scripted {
                     return Err(JobError::Cancelled);
                 }
                 "panic" => panic!("as the source says"),
-                "break" => return Err(JobError::Internal("the sandbox could not be made: EIO".to_owned())),
+                "break" => return Err(JobError::Internal("/sys/fs/cgroup/x: EIO".to_owned())),
                 _ => {}
             }
         }
