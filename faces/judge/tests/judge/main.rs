@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod checkers;
+mod cli;
 mod compiling;
 mod edges;
 mod first;
