@@ -56,18 +56,12 @@ pub struct Page<T> {
 }
 
 /// Which page of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageRequest {
     /// Entries at most; 0 means 100, and 1000 are the most.
     pub size: usize,
     /// [`Page::next`] of the page before; empty for the first.
     pub token: String,
-}
-
-impl Default for PageRequest {
-    fn default() -> PageRequest {
-        PageRequest { size: 0, token: String::new() }
-    }
 }
 
 impl PageRequest {

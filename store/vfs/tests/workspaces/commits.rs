@@ -135,7 +135,7 @@ fn rollback_snapshot_restore_and_fork() {
     world.made();
     world.vfs.rollback(&world.workspace, Some(0)).unwrap();
     assert_eq!(world.vfs.workspace(&world.workspace).unwrap().version, 0);
-    assert_eq!(world.vfs.snapshots(Some(&world.workspace), &PageRequest::default()).unwrap().items, [snapshot.clone()]);
+    assert_eq!(world.vfs.snapshots(Some(&world.workspace), &PageRequest::default()).unwrap().items, std::slice::from_ref(&snapshot));
     world.vfs.delete_snapshot(&snapshot.id).unwrap();
     assert!(matches!(world.vfs.restore(&world.workspace, &snapshot.id, marks), Err(VfsError::Unknown { .. })));
     world.vfs.delete_workspace(&fork.id).unwrap();

@@ -19,6 +19,8 @@ pub enum Mode {
     Root,
     /// By root with `userxattr`; the command is user 1000.
     RootUserMarks,
+    /// As the engine does it for root: layers with an id map, mounted in a user namespace with a range of ids; the command is its user 1000.
+    Shifted,
     /// In a user namespace with one id; the command is the owner of everything, without capabilities.
     OneOwner,
 }
@@ -26,7 +28,11 @@ pub enum Mode {
 impl Mode {
     /// Those this process can try.
     pub fn all() -> Vec<Mode> {
-        if rustix::process::geteuid().is_root() { vec![Mode::Root, Mode::RootUserMarks, Mode::OneOwner] } else { vec![Mode::OneOwner] }
+        if rustix::process::geteuid().is_root() {
+            vec![Mode::Root, Mode::RootUserMarks, Mode::Shifted, Mode::OneOwner]
+        } else {
+            vec![Mode::OneOwner]
+        }
     }
 
     /// Those in which the owner of a file tells what may be done with it.
@@ -101,6 +107,13 @@ impl World {
         let point = self.directory.path().join("mounted");
         let _ = std::fs::create_dir(&point);
         let lower: Vec<_> = layers.lower.iter().map(|l| l.display().to_string()).collect();
+        if self.mode == Mode::Shifted {
+            let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workspaces/shifted.py");
+            let layer = layers.upper.parent().unwrap();
+            let mut command = Command::new("python3");
+            command.arg(program).arg(&point).arg(lower.join(":")).arg(layer);
+            return output(command.arg(format!("exec 2>&1; {script}")), self.mode);
+        }
         let mut options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), layers.upper.display(), layers.work.display());
         options += if self.mode == Mode::Root { ",redirect_dir=off,metacopy=off" } else { ",userxattr" };
         let user = if self.mode == Mode::OneOwner { "" } else { "--reuid 1000 --regid 1000 --clear-groups" };
@@ -110,13 +123,7 @@ impl World {
         );
         let namespaces = if self.mode == Mode::OneOwner { "-Urm" } else { "-m" };
         // The paths to a temporary directory are root's own; the command reaches the mount by its current directory alone.
-        let output = Command::new("unshare")
-            .args([namespaces, "sh", "-c", &set_up, "sh", &format!("exec 2>&1; {script}")])
-            .env("LC_ALL", "C")
-            .output()
-            .unwrap();
-        assert!(output.stderr.is_empty(), "{:?}: {}", self.mode, String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        output(Command::new("unshare").args([namespaces, "sh", "-c", &set_up, "sh", &format!("exec 2>&1; {script}")]), self.mode)
     }
 
     /// Changes as text, one a line, without reasons.
@@ -159,6 +166,12 @@ impl World {
     pub fn head(&self) -> Version {
         self.vfs.version(&self.codebase, None).unwrap()
     }
+}
+
+fn output(command: &mut Command, mode: Mode) -> String {
+    let output = command.env("LC_ALL", "C").output().unwrap();
+    assert!(output.stderr.is_empty(), "{mode:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// `A /path`, with ` !` if it is held back.
