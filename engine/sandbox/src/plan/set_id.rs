@@ -17,13 +17,15 @@ use crate::error::{Failure, Result, Stage};
 
 /// Most levels of directories that are looked through: each costs a descriptor.
 const DEPTH: usize = 200;
+/// Most entries that are looked at: another sandbox may be adding to the tree as fast as we look.
+const ENTRIES: usize = 5_000_000;
 
 /// Refuses a tree in which the command could rewrite such a program, by the program's name.
 ///
 /// `field`, `tree`: the policy's key and the path it names.
 ///
 /// # Errors
-/// One was found; or the tree is nested too deeply, or cannot be read.
+/// One was found; or the tree is too deep or too large to be looked through, or cannot be read.
 pub fn refuse(field: &'static str, tree: &Path) -> Result<()> {
     match find(tree).map_err(|errno| Failure::about(Stage::Source, errno, tree.display().to_string()))? {
         Found::None => Ok(()),
@@ -34,8 +36,11 @@ pub fn refuse(field: &'static str, tree: &Path) -> Result<()> {
             );
             Err(PolicyError::value(field, &tree.display().to_string(), &wanted).into())
         }
-        Found::TooDeep(path) => {
-            let wanted = format!("{} is below more than {DEPTH} directories, too deep to look for set-id programs", path.display());
+        Found::TooMuch(path) => {
+            let wanted = format!(
+                "at {} it is deeper than {DEPTH} levels or larger than {ENTRIES} entries, too much to look for set-id programs",
+                path.display()
+            );
             Err(PolicyError::value(field, &tree.display().to_string(), &wanted).into())
         }
     }
@@ -44,7 +49,7 @@ pub fn refuse(field: &'static str, tree: &Path) -> Result<()> {
 enum Found {
     None,
     Program(PathBuf),
-    TooDeep(PathBuf),
+    TooMuch(PathBuf),
 }
 
 /// Goes through a tree by descriptors: another sandbox may be changing it.
@@ -58,6 +63,7 @@ fn find(tree: &Path) -> Result<Found, Errno> {
         return Ok(if gives_rights(&above, &name, owner)? { Found::Program(tree.to_owned()) } else { Found::None });
     }
     let mut open = vec![(directory(CWD, tree)?, PathBuf::new())];
+    let mut seen = 0;
     loop {
         let depth = open.len();
         let Some((entries, path)) = open.last_mut() else { return Ok(Found::None) };
@@ -66,6 +72,10 @@ fn find(tree: &Path) -> Result<Found, Errno> {
             continue;
         };
         let entry = entry?;
+        seen += 1;
+        if seen > ENTRIES {
+            return Ok(Found::TooMuch(path.clone()));
+        }
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
@@ -74,7 +84,7 @@ fn find(tree: &Path) -> Result<Found, Errno> {
         match entry.file_type() {
             FileType::RegularFile if gives_rights(entries.fd()?, name, owner)? => return Ok(Found::Program(below())),
             FileType::Directory | FileType::Unknown => match directory(entries.fd()?, name) {
-                Ok(_) if depth >= DEPTH => return Ok(Found::TooDeep(below())),
+                Ok(_) if depth >= DEPTH => return Ok(Found::TooMuch(below())),
                 Ok(found) => {
                     let path = below();
                     open.push((found, path));
@@ -168,6 +178,6 @@ mod tests {
     fn what_is_too_deep_is_refused() {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(tree.path().join("d/".repeat(DEPTH + 5))).unwrap();
-        assert!(refuse("rw", tree.path()).unwrap_err().to_string().contains("too deep"));
+        assert!(refuse("rw", tree.path()).unwrap_err().to_string().contains("deeper than"));
     }
 }
