@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     Case::new("two_lock_files", "$B --bind / / --unshare-pid --lock-file $W/file --lock-file $W/dir/f echo ran").out("ran\n"),
     Case::new("lock_file_that_is_missing", "$B $RO --unshare-pid --lock-file /none sleep 2").refused(&["bwrap: Unable to open lock file /none: No such file or directory"]),
     Case::new("lock_file_is_a_path_inside", "$B $RO --unshare-pid --lock-file $W/file sleep 2").refused(&["bwrap: Unable to open lock file {w}/file: No such file or directory"]),
-    Case::new("child_signals_are_the_default", "python3 -c 'import os,signal,sys;signal.signal(signal.SIGCHLD,signal.SIG_IGN);os.execv(sys.argv[1],sys.argv[1:])' $B $RO --unshare-pid sh -c 'sh -c \"exit 3\"; echo $?'")
+    Case::new("child_signals_are_the_default", "timeout --foreground 5 python3 -c 'import os,signal,sys;signal.signal(signal.SIGCHLD,signal.SIG_IGN);os.execv(sys.argv[1],sys.argv[1:])' $B $RO --unshare-pid sh -c 'sh -c \"exit 3\"; echo $?'")
         .out("3\n")
         .needs("python3")
         .since("0.11.1"),
