@@ -94,7 +94,9 @@ fn a_socket_in_the_file_system_is_served() {
 #[test]
 fn a_host_on_which_nothing_can_be_run_is_told_at_the_start() {
     if !rustix::process::geteuid().is_root() {
-        return println!("SKIP: only root can become a user that has no control group");
+        return println!(
+            "SKIP: a_host_on_which_nothing_can_be_run_is_told_at_the_start: only root can become a user that has no control group"
+        );
     }
     // A user without a control group of its own cannot hold the limit of memory.
     let state = tempfile::tempdir().unwrap();
