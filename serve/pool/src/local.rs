@@ -94,7 +94,8 @@ impl<W: Send + 'static> Local<W> {
     /// A thread could not be started (`pthread_create(3)`).
     pub fn start(settings: Settings, handler: impl Fn(W, &Lease) + Send + Sync + 'static) -> std::io::Result<Self> {
         let settings = Settings { cores: settings.cores.max(1), ..settings };
-        let figures = Metrics { cores: settings.cores, capacity: settings.capacity, mean_service: FIRST_GUESS, ..Metrics::default() };
+        let Settings { cores, capacity, per_key, .. } = settings;
+        let figures = Metrics { cores, capacity, per_key, mean_service: FIRST_GUESS, ..Metrics::default() };
         let state = State {
             fair: Fair::default(),
             running: HashMap::new(),

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub cores_in_use: usize,
     /// Places for jobs that wait.
     pub capacity: usize,
+    /// Places for jobs of one key that wait.
+    pub per_key: usize,
     /// Jobs that wait.
     pub waiting: usize,
     /// Bytes of memory that the jobs hold that wait.

@@ -24,7 +24,13 @@ struct Texts<'a> {
 fn read(native: &Native, body: &[u8]) -> Result<Vec<Checked>, Problem> {
     let request: BatchRequest = decode::json(body)?;
     if request.runs.is_empty() || request.runs.len() > MOST_IN_A_BATCH {
-        let detail = format!("{} runs are no batch: write from 1 to {MOST_IN_A_BATCH}", request.runs.len());
+        let detail = format!("{} runs are no batch: write 1 to {MOST_IN_A_BATCH}", request.runs.len());
+        return Err(Problem::refused("runs", &detail));
+    }
+    let queue = native.queue.metrics();
+    let places = queue.capacity.min(queue.per_key).saturating_add(queue.cores);
+    if request.runs.len() > places {
+        let detail = format!("{} runs are more than may wait here at once: at most {places}", request.runs.len());
         return Err(Problem::refused("runs", &detail));
     }
     let texts: Texts<'_> = serde_json::from_slice(body).map_err(|error| Problem::internal(&error))?;

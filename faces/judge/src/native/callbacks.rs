@@ -47,58 +47,85 @@ pub fn check(outbound: Option<&Outbound>, request: &RunRequest) -> Result<(), Pr
     }
 }
 
-/// Makes the callbacks of runs as they end, for as long as there is somebody to tell of them.
+/// Makes the callbacks of runs as they end, for as long as there is somebody to tell of them. One that waits for its next attempt holds up
+/// no other.
 pub async fn deliver(outbound: Outbound, store: Arc<Store>, mut ended: mpsc::UnboundedReceiver<Ended>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let calls = Arc::new(Calls { outbound, store, places: Semaphore::new(AT_ONCE) });
     while let Some((owner, token)) = ended.recv().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (outbound, store) = (outbound.clone(), Arc::clone(&store));
-        tokio::spawn(async move {
-            let reader = Arc::clone(&store);
-            let record = aside(move || reader.get(&owner, &token)).await;
-            if let Ok(Ok(Some(record))) = record
-                && record.notice == Notice::Due
-            {
-                let delivered = tell(&outbound, record).await;
-                let noted = aside(move || store.noticed(&token, delivered)).await;
-                if !matches!(noted, Ok(Ok(()))) {
-                    tracing::error!(?token, "a callback was made, but that could not be stored");
-                }
-            }
-            drop(place);
-        });
+        tokio::spawn(Arc::clone(&calls).tell(owner, token));
     }
 }
 
-/// `true`: it was answered with success.
-async fn tell(outbound: &Outbound, record: Record) -> bool {
-    let token = record.token;
-    let (target, body) = match message(outbound, record) {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::warn!(?token, %error, "a callback cannot be made");
-            return false;
+/// What calls share.
+struct Calls {
+    outbound: Outbound,
+    store: Arc<Store>,
+    places: Semaphore,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    /// It was answered with success.
+    Delivered,
+    /// Another may do better.
+    Again,
+    /// None ever will.
+    Never,
+    /// Nobody is to be told, or it cannot be known.
+    Nothing,
+}
+
+impl Calls {
+    async fn tell(self: Arc<Self>, owner: String, token: Token) {
+        let mut delivered = false;
+        for attempt in 1..=ATTEMPTS {
+            match self.attempt(&owner, token, attempt).await {
+                Attempt::Delivered => delivered = true,
+                Attempt::Again if attempt < ATTEMPTS => {
+                    sleep(PAUSE * 4u32.pow(attempt - 1)).await;
+                    continue;
+                }
+                Attempt::Again | Attempt::Never => {}
+                Attempt::Nothing => return,
+            }
+            break;
         }
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::USER_AGENT, HeaderValue::from_static(concat!("enclos/", env!("CARGO_PKG_VERSION")))),
-    ];
-    for attempt in 1..=ATTEMPTS {
-        match outbound.send(Method::POST, &target, &headers, body.clone()).await {
-            Ok(200..=299) => return true,
+        let noted = aside(move || self.store.noticed(&token, delivered)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::error!(?token, "what came of a callback could not be stored");
+        }
+    }
+
+    /// The record is read anew for each: one that waits holds no memory.
+    async fn attempt(self: &Arc<Self>, owner: &str, token: Token, attempt: u32) -> Attempt {
+        let Ok(_place) = self.places.acquire().await else { return Attempt::Nothing };
+        let (calls, owner) = (Arc::clone(self), owner.to_owned());
+        let record = match aside(move || calls.store.get(&owner, &token)).await {
+            Ok(Ok(Some(record))) if record.notice == Notice::Due => record,
+            _ => return Attempt::Nothing,
+        };
+        let (target, body) = match message(&self.outbound, record) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::warn!(?token, %error, "a callback cannot be made");
+                return Attempt::Never;
+            }
+        };
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::USER_AGENT, HeaderValue::from_static(concat!("enclos/", env!("CARGO_PKG_VERSION")))),
+        ];
+        match self.outbound.send(Method::POST, &target, &headers, body).await {
+            Ok(200..=299) => return Attempt::Delivered,
             Ok(status) => tracing::warn!(?token, attempt, status, "a callback was answered without success"),
             Err(error @ OutboundError::Refused { .. }) => {
                 tracing::warn!(?token, %error, "a callback cannot be made");
-                return false;
+                return Attempt::Never;
             }
             Err(error) => tracing::warn!(?token, attempt, %error, "a callback failed"),
         }
-        if attempt < ATTEMPTS {
-            sleep(PAUSE * 4u32.pow(attempt - 1)).await;
-        }
+        Attempt::Again
     }
-    false
 }
 
 /// Where to, and what.
