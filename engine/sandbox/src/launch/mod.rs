@@ -297,14 +297,17 @@ fn confine(plan: &Plan) -> Result<Confine> {
     })
 }
 
-/// Whether what the command writes belongs, on the host, to somebody who is more than nobody: an idmapped tree that is shown writable.
+/// Whether what the command writes belongs, on the host, to somebody who is more than nobody: an idmapped tree that is shown writable; with the caller's own id
+/// everything, the file on its input too. (A front that asks for no wall gets none.)
 fn writes_as_another(plan: &Plan) -> bool {
-    plan.identity.setup.is_some()
-        && plan.ops.iter().any(|op| match op {
-            Op::Bind { access, idmap, .. } => *idmap && *access != Access::ReadOnly,
-            Op::Overlay { upper, .. } => matches!(upper, Upper::Keep { .. }),
-            _ => false,
-        })
+    if plan.identity.setup.is_none() {
+        return plan.lock_securebits;
+    }
+    plan.ops.iter().any(|op| match op {
+        Op::Bind { access, idmap, .. } => *idmap && *access != Access::ReadOnly,
+        Op::Overlay { upper, .. } => matches!(upper, Upper::Keep { .. }),
+        _ => false,
+    })
 }
 
 /// Of the built-in filter only what keeps a set-user-id file or a device node from being made: it stays when the caller has turned the rest off.
