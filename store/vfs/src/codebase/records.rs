@@ -166,7 +166,7 @@ pub(crate) fn read_codebase(connection: &Connection, id: &str) -> Result<Codebas
 
 pub(crate) fn list_codebases(connection: &Connection, owner: Option<&str>, page: &PageRequest) -> Result<Page<Codebase>, VfsError> {
     let sql = format!("{CODEBASE} WHERE c.number > ?1 AND (?2 IS NULL OR c.owner = ?2) ORDER BY c.number LIMIT ?3");
-    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let mut statement = connection.prepare(&sql).metadata("reading")?;
     let found = statement.query_map(params![page.after()?, owner, page.size() + 1], codebase).metadata("reading")?;
     Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
 }
@@ -180,7 +180,7 @@ pub(crate) fn read_version(connection: &Connection, codebase: &str, number: u64)
 
 pub(crate) fn list_versions(connection: &Connection, codebase: &str, page: &PageRequest) -> Result<Page<Version>, VfsError> {
     let sql = format!("{VERSION} AND number > ?2 ORDER BY number LIMIT ?3");
-    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let mut statement = connection.prepare(&sql).metadata("reading")?;
     let found = statement.query_map(params![codebase, page.after()?, page.size() + 1], |row| version(row, 0)).metadata("reading")?;
     let found = found.map(|v| v.map(|v| (i64::try_from(v.number).unwrap_or(i64::MAX), v)));
     Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
@@ -200,7 +200,7 @@ pub(crate) fn insert_version(connection: &Connection, codebase: &str, version: &
 
 /// Trees of all versions: what a collection must keep.
 pub(crate) fn roots(connection: &Connection) -> Result<Vec<Digest>, VfsError> {
-    let mut statement = connection.prepare_cached("SELECT DISTINCT tree FROM version").metadata("reading")?;
+    let mut statement = connection.prepare("SELECT DISTINCT tree FROM version").metadata("reading")?;
     let found = statement.query_map([], |row| row.get::<_, String>(0)).metadata("reading")?;
     let texts: Vec<String> = found.collect::<rusqlite::Result<_>>().metadata("reading")?;
     texts.iter().map(|text| text.parse().map_err(|_| invalid("tree", text, "the metadata are damaged"))).collect()

@@ -64,14 +64,14 @@ pub(crate) fn read_snapshot(connection: &Connection, id: &str) -> Result<Snapsho
 
 pub(crate) fn list_workspaces(connection: &Connection, codebase: Option<&str>, page: &PageRequest) -> Result<Page<Workspace>, VfsError> {
     let sql = format!("{WORKSPACE} WHERE number > ?1 AND (?2 IS NULL OR codebase = ?2) ORDER BY number LIMIT ?3");
-    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let mut statement = connection.prepare(&sql).metadata("reading")?;
     let found = statement.query_map(params![page.after()?, codebase, page.size() + 1], workspace).metadata("reading")?;
     Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
 }
 
 pub(crate) fn list_snapshots(connection: &Connection, workspace: Option<&str>, page: &PageRequest) -> Result<Page<Snapshot>, VfsError> {
     let sql = format!("{SNAPSHOT} WHERE number > ?1 AND (?2 IS NULL OR workspace = ?2) ORDER BY number LIMIT ?3");
-    let mut statement = connection.prepare_cached(&sql).metadata("reading")?;
+    let mut statement = connection.prepare(&sql).metadata("reading")?;
     let found = statement.query_map(params![page.after()?, workspace, page.size() + 1], snapshot).metadata("reading")?;
     Ok(Page::of(found.collect::<rusqlite::Result<_>>().metadata("reading")?, page.size()))
 }

@@ -1,6 +1,7 @@
 //! What the kernel answers in a mounted workspace.
 
 use enclos_vfs::{HeldBack, Kind, Level, Preset, Rule};
+use proptest::prelude::*;
 
 use crate::world::{Mode, World};
 
@@ -184,4 +185,78 @@ fn w24_other_rules_above_the_same_changes() {
     world.run("echo new > a");
     world.rules = enclos_vfs::Rules::new(&[Rule::glob("**/*", Level::Write), Rule::glob("b", Level::None)]).unwrap();
     assert_eq!(world.run("ls; cat a"), "a\nnew\n");
+}
+
+#[test]
+fn w15_w19_w22_with_one_owner_nothing_outside_is_committed() {
+    let world = prototype(Mode::OneOwner);
+    // The command owns every file it sees, and tries what bits cannot stop.
+    world.run(
+        "chmod -R u+rwx . ; echo evil > README; rm -f docs/keep.txt; mv docs elsewhere; rm -rf app view; mkdir app; echo own > app/.env
+         ln -sf /etc/passwd README; mkdir -p secrets docs; echo own > secrets/key; echo mine > docs/mine",
+    );
+    let before = world.contents(&world.head());
+    let after = match world.commit(HeldBack::Drop) {
+        enclos_vfs::Committed::Made { version, .. } => world.contents(&version),
+        other => panic!("{other:?}"),
+    };
+    let protected = |list: &[String]| {
+        list.iter()
+            .filter(|l| !l.starts_with("/docs") || l.starts_with("/docs/keep.txt") || l.starts_with("/docs/hid"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(protected(&before), protected(&after));
+    assert!(after.contains(&"/docs/mine = mine\n".to_owned()), "{after:?}");
+}
+
+fn lists() -> impl Strategy<Value = Vec<Rule>> {
+    let level = prop_oneof![Just(Level::None), Just(Level::View), Just(Level::Read), Just(Level::Write)];
+    let pattern = prop_oneof![
+        Just("**/*"),
+        Just("a/**"),
+        Just("**/x"),
+        Just("a/b/**"),
+        Just("**/b/*"),
+        Just("c"),
+        Just("c/**"),
+        Just("**/y"),
+        Just("a/x"),
+        Just("new/deep/**"),
+        Just("**/l")
+    ];
+    proptest::collection::vec((pattern, level, 0..2i32).prop_map(|(p, level, priority)| Rule::glob(p, level).priority(priority)), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// What the kernel shows and allows is what the rules say of each path.
+    #[test]
+    fn the_mount_agrees_with_the_rules(list in lists(), which in any::<prop::sample::Index>()) {
+        let modes = Mode::all();
+        let mode = modes[which.index(modes.len())];
+        let files = ["x", "y", "a/x", "a/y", "a/b/x", "a/b/y", "c/x", "c/d/y"];
+        let links = ["l", "a/l", "a/b/l"];
+        let made: Vec<(String, &str)> = files.iter().map(|f| ((*f).to_owned(), "text")).chain(links.iter().map(|l| (format!("{l} -> nowhere"), ""))).collect();
+        let world = World::new(mode, &made.iter().map(|(f, t)| (f.as_str(), *t)).collect::<Vec<_>>(), &list);
+        let level = |p: &str| world.rules.level(&crate::world::path(p));
+        let try_each: String = files.iter().map(|f| format!("[ -e {f} ] && echo shown {f}; [ \"$(cat {f} 2>&1)\" = text ] && echo read {f}; ( : >> {f} ) 2> /dev/null && [ -s {f} ] && echo write {f};"))
+            .chain(links.iter().map(|l| format!("[ -h {l} ] && echo shown {l};"))).collect();
+        let out = world.run(&format!("{try_each} find . | sort > /dev/null; echo end"));
+        let lines: Vec<&str> = out.lines().filter(|l| !l.contains("cannot")).collect();
+        for path in files.iter().chain(&links) {
+            let has = |word: &str| lines.contains(&format!("{word} {path}").as_str());
+            prop_assert_eq!(has("shown"), level(path) >= Level::View, "{:?} {} {}", mode, path, world.rules.explain(&crate::world::path(path)));
+            if files.contains(path) {
+                prop_assert_eq!(has("read"), level(path) >= Level::Read, "{:?} {} {}", mode, path, out);
+                // What is hidden can be made anew where its directory allows it; that is the command's own.
+                if level(path) > Level::None {
+                    prop_assert_eq!(has("write"), level(path) == Level::Write, "{:?} {} {}", mode, path, out);
+                }
+            }
+        }
+        let held_back: Vec<_> = world.changes().iter().filter(|c| c.denied.is_none() && c.before.is_some()).map(|c| c.path.to_string()).collect();
+        prop_assert_eq!(held_back, Vec::<String>::new(), "looking and opening is no change");
+    }
 }
