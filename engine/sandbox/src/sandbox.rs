@@ -273,7 +273,8 @@ impl Inner {
 
     fn report(&self) -> Report {
         let wall = now().saturating_sub(self.born);
-        let ended = Ended { status: Some(0), cause: None, wall, cpu_us: None, max_resident: 0, disk: message::Disk::default(), directory: None };
+        let ended =
+            Ended { status: Some(0), cause: None, wall, cpu_us: None, max_resident: 0, disk: message::Disk::default(), directory: None };
         Evidence {
             planned: &self.planned,
             ended: &ended,

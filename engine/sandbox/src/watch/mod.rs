@@ -257,7 +257,8 @@ impl Watch<'_> {
             Some(Reply::Ended { status, cpu_us, max_resident, disk, .. }) => {
                 let wall = now().saturating_sub(state.started);
                 let directory = descriptors.into_iter().flatten().next().map(Arc::new);
-                state.ended = Some(Ended { status: Some(status), cause: state.cause, wall, cpu_us: Some(cpu_us), max_resident, disk, directory });
+                state.ended =
+                    Some(Ended { status: Some(status), cause: state.cause, wall, cpu_us: Some(cpu_us), max_resident, disk, directory });
                 self.command_is_gone();
             }
             Some(Reply::Failed { stage, op, errno }) => return Err(launch::failure_of(self.plan, stage, op, errno).into()),
@@ -284,7 +285,8 @@ impl Watch<'_> {
         if !was_killed {
             return Err(Error::InitLost("killed from outside, or the host ran out of memory".to_owned()));
         }
-        state.ended = Some(Ended { status: None, cause: state.cause, wall, cpu_us: None, max_resident: 0, disk: Disk::default(), directory: None });
+        state.ended =
+            Some(Ended { status: None, cause: state.cause, wall, cpu_us: None, max_resident: 0, disk: Disk::default(), directory: None });
         self.command_is_gone();
         Ok(())
     }
