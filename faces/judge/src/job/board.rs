@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn an_earlier_fatal_failure_takes_the_place_of_a_later_one() {
         let board = Board::new(vec![true; 3], |index| report(index, Verdict::Skipped), &crate::api::NoObserver);
-        (board.take(), board.take());
+        board.take();
+        board.take();
         board.put(1, report(1, Verdict::WrongAnswer));
         board.put(0, report(0, Verdict::TimedOut));
         let verdicts: Vec<Verdict> = board.finish().into_iter().map(|report| report.verdict).collect();

@@ -9,8 +9,9 @@ use enclos_host::axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
+use super::records::no_batch;
 use super::runs::{Served, located, to_json, token};
-use super::stored::{Checked, Stored, no_batch};
+use super::stored::{Checked, Stored};
 use super::wire::{Accepted, BatchAccepted, BatchRequest, MOST_IN_A_BATCH};
 use super::{Native, aside, build, callbacks, decode};
 

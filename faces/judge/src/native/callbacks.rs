@@ -17,7 +17,7 @@ use enclos_pool::{Notice, Record, Store, Token};
 
 use super::problem::Problem;
 use super::wire::RunRequest;
-use super::{aside, decode, stored};
+use super::{aside, decode, records};
 
 /// How often one is tried.
 pub const ATTEMPTS: u32 = 4;
@@ -135,7 +135,7 @@ fn message(outbound: &Outbound, record: Record) -> Result<(Target, Bytes), Strin
     let target = outbound.check(&url).map_err(|error| error.to_string())?;
     // What is told says of itself that it is delivered, not that it is due.
     let record = Record { notice: Notice::Delivered, ..record };
-    let shown = stored::shown(record, None).map_err(|problem| problem.detail)?;
+    let shown = records::shown(record, None).map_err(|problem| problem.detail)?;
     let body = serde_json::to_vec(&shown).map_err(|error| error.to_string())?;
     Ok((target, body.into()))
 }

@@ -21,6 +21,7 @@ mod input;
 pub mod openapi;
 mod place;
 mod problem;
+mod records;
 mod routes;
 mod runs;
 pub mod settings;

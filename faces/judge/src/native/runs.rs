@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::stored::{Checked, Stored, no_run};
+use super::records::no_run;
+use super::stored::{Checked, Stored};
 use super::wire::{self, RunRequest, RunResult};
 use super::{Call, LARGE, Native, aside, build, callbacks, decode, stream};
 use crate::api::{Answer, Job};
