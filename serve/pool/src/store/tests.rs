@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn store(retention: Retention) -> (tempfile::TempDir, Store) {
