@@ -89,11 +89,12 @@ impl Flavour {
 }
 
 impl Vfs {
-    /// The layers that show a tree through rules; made if they are not there yet.
+    /// The layers that show a tree through rules; made if they are not there yet. `near`: a tree that may be checked out already, and from which
+    /// this one does not differ much; files they share are not written again.
     ///
     /// # Errors
     /// The store's, or the kernel's with the path.
-    pub fn lower(&self, tree: &Digest, rules: &Rules, ownership: Ownership) -> Result<Lower, VfsError> {
+    pub fn lower(&self, tree: &Digest, near: Option<&Digest>, rules: &Rules, ownership: Ownership) -> Result<Lower, VfsError> {
         let masks = self.root().join("masks").join(format!("{tree}-{}-{}", rules.digest(), ownership.tag()));
         let flavour = [Flavour::Reading, Flavour::Writing].into_iter().find(|f| masks.join(f.word()).is_dir());
         let flavour = match flavour {
@@ -111,10 +112,14 @@ impl Vfs {
         };
         let checkout = self.root().join("checkouts").join(format!("{tree}-{}", ownership.tag()));
         if !checkout.join(flavour.word()).is_dir() {
+            let place = |tree: &Digest| self.root().join("checkouts").join(format!("{tree}-{}", ownership.tag())).join(flavour.word());
+            let beside = near.and_then(|near| open(&place(near)).ok().map(|directory| (near, directory)));
             self.build(&checkout, flavour.word(), &mut |layer| {
-                self.store().export(tree, layer, &mut |_, entry| match entry {
-                    Entry::Directory { mode, .. } => look::directory(flavour.shape(), *mode, ownership),
-                    _ => look::file(flavour.level(), entry, ownership),
+                self.store().export_near(tree, layer, beside.as_ref().map(|(near, directory)| (*near, directory)), &mut |_, entry| {
+                    match entry {
+                        Entry::Directory { mode, .. } => look::directory(flavour.shape(), *mode, ownership),
+                        _ => look::file(flavour.level(), entry, ownership),
+                    }
                 })?;
                 look::directory(flavour.shape(), DIRECTORY_MODE, ownership).apply(layer).during("finishing", "the checkout")
             })?;

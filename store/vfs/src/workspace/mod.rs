@@ -121,7 +121,9 @@ impl Vfs {
     pub fn layers(&self, id: &str, rules: &Rules, ownership: Ownership) -> Result<Layers, VfsError> {
         let workspace = self.workspace(id)?;
         let version = self.version(&workspace.codebase, Some(workspace.version))?;
-        let below = self.lower(&version.tree, rules, ownership)?;
+        // The version before this one may be pruned, or checked out nowhere: then all files are written.
+        let parent = version.parent.and_then(|parent| self.version(&workspace.codebase, Some(parent)).ok());
+        let below = self.lower(&version.tree, parent.as_ref().map(|parent| &parent.tree), rules, ownership)?;
         let place = self.generation(&workspace);
         for folder in [self.workspace_root(id), place.clone(), place.join("upper"), place.join("work")] {
             make(&folder)?;

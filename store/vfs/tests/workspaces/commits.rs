@@ -168,3 +168,26 @@ fn cached_layers_are_shared_and_dropped_when_nobody_stands_on_them() {
     assert_eq!(world.vfs.drop_unused_layers().unwrap(), 2);
     assert!(first.lower.iter().all(|l| !l.exists()));
 }
+
+#[test]
+fn the_next_version_is_checked_out_at_the_cost_of_what_changed() {
+    use std::os::unix::fs::MetadataExt;
+    let world = full(&[("d/same", "s"), ("d/other", "o"), ("d/gone", "g"), ("twin", "s")]);
+    let inode = |world: &World, name: &str| {
+        let layers = world.vfs.layers(&world.workspace, &world.rules, world.mode.ownership()).unwrap();
+        fs::metadata(layers.lower.last().unwrap().join(name))
+            .map(|m| (m.ino(), fs::read_to_string(layers.lower.last().unwrap().join(name)).unwrap()))
+    };
+    let before = ["d/same", "d/other", "twin"].map(|name| inode(&world, name).unwrap());
+    assert_ne!(before[0].0, before[2].0, "two files of one tree are two files");
+    write(&world, "d/other", "changed");
+    write(&world, "d/new", "n");
+    white_out(&world.upper().join("d/gone"));
+    world.made();
+    assert_eq!([inode(&world, "d/same").unwrap(), inode(&world, "twin").unwrap()], [before[0].clone(), before[2].clone()]);
+    let other = inode(&world, "d/other").unwrap();
+    assert!(other.0 != before[1].0 && other.1 == "changed", "{other:?}");
+    assert!(inode(&world, "d/gone").is_err() && inode(&world, "d/new").unwrap().1 == "n");
+    assert_eq!(world.run("cat d/same d/other d/new twin; echo x >> d/same; cat d/same"), "schangednssx\n");
+    assert_eq!(inode(&world, "d/same").unwrap().1, "s", "no workspace writes into a layer");
+}
