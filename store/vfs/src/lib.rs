@@ -35,7 +35,7 @@ use error::During;
 pub use codebase::{By, Codebase, Limits, Listed, Page, PageRequest, Uploaded, Version};
 pub use edit::Edit;
 pub use error::VfsError;
-pub use layers::Ownership;
+pub use layers::{Lower, Ownership, Writable};
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};
 pub use workspace::{Bounds, Change, Committed, Conflict, Denied, HeldBack, Layers, Marks, Snapshot, View, What, Workspace};

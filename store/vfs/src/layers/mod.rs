@@ -45,6 +45,36 @@ pub struct Lower {
     pub top: Attributes,
 }
 
+/// Where a command may write: what a second wall (Landlock) is told. With one owner it is the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writable {
+    /// Directories of which everything may be changed.
+    pub whole: Vec<TreePath>,
+    /// Single files.
+    pub files: Vec<TreePath>,
+    /// Directories in which things can be made, and which hold something protected too. Landlock's rights reach everything below, so there it cannot
+    /// tell both apart.
+    pub open: Vec<TreePath>,
+}
+
+impl Writable {
+    fn add(&mut self, node: &Node, path: TreePath) {
+        match &node.entry {
+            Some(Entry::File { .. }) if node.whole() => self.files.push(path),
+            Some(Entry::File { .. } | Entry::Link { .. }) => {}
+            _ if node.shape == Shape::Whole => self.whole.push(path),
+            _ => {
+                for child in &node.below {
+                    self.add(child, path.join(&child.name));
+                }
+                if node.shape == Shape::Open {
+                    self.open.push(path);
+                }
+            }
+        }
+    }
+}
+
 /// Which level a checkout has all over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flavour {
@@ -129,6 +159,17 @@ impl Vfs {
         let owner = matches!(ownership, Ownership::Two { .. }).then_some((stat.st_uid, stat.st_gid));
         let top = Attributes { mode: stat.st_mode & 0o7777, owner, time: None };
         Ok(Lower { lower: vec![mask, checkout.join(flavour.word())], top })
+    }
+
+    /// Where a command may write in a tree under rules.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn writable(&self, tree: &Digest, rules: &Rules) -> Result<Writable, VfsError> {
+        let entry = self.store().tree(tree)?.as_entry(*tree, DIRECTORY_MODE);
+        let mut writable = Writable::default();
+        writable.add(&survey(self.store(), rules, &TreePath::top(), Some(entry), &rules.promised())?, TreePath::top());
+        Ok(writable)
     }
 
     /// Makes `place/name`, which is there complete or not at all.

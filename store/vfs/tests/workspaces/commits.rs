@@ -191,3 +191,23 @@ fn the_next_version_is_checked_out_at_the_cost_of_what_changed() {
     assert_eq!(world.run("cat d/same d/other d/new twin; echo x >> d/same; cat d/same"), "schangednssx\n");
     assert_eq!(inode(&world, "d/same").unwrap().1, "s", "no workspace writes into a layer");
 }
+
+#[test]
+fn where_a_command_may_write_is_told_to_the_second_wall() {
+    let rules = [
+        Rule::glob("**/*", Level::Read),
+        Rule::glob("src/**", Level::Write),
+        Rule::glob("src/a/lock", Level::View),
+        Rule::glob("conf", Level::Write),
+        Rule::glob("/out/**", Level::Write),
+    ];
+    let world = World::new(Mode::all()[0], &[("src/a/lock", "l"), ("src/a/x", "x"), ("src/b/y", "y"), ("conf", "c"), ("r", "r")], &rules);
+    let writable = world.vfs.writable(&world.head().tree, &world.rules).unwrap();
+    let text = |paths: &[enclos_vfs::TreePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        (text(&writable.whole), text(&writable.files), text(&writable.open)),
+        ("/src/b /out".into(), "/conf /src/a/x".into(), "/src/a /src".into())
+    );
+    let all = enclos_vfs::Rules::new(&Preset::FullAccess.rules()).unwrap();
+    assert_eq!(text(&world.vfs.writable(&world.head().tree, &all).unwrap().whole), "/");
+}
