@@ -194,6 +194,7 @@ fn one<T>(
         merge_stderr: source.options.merge_stderr,
         files,
         collect: !stage.output_is_stdout,
+        reserves: language.reserves_address_space,
     };
     let turn = turn()?;
     let ran = runner.run(order, heard)?;

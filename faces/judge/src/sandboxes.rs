@@ -64,6 +64,14 @@ impl Sandboxes {
         Ok((command, Refill { queue: &self.refill, template: repeated.then_some(template) }))
     }
 
+    /// Makes the template of a policy that will be wanted.
+    ///
+    /// # Errors
+    /// A policy that cannot be enforced here.
+    pub fn prepare(&self, policy: &Policy) -> Result<(), Error> {
+        self.template(policy).map(drop)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

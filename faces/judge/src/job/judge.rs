@@ -73,12 +73,14 @@ impl LocalJudge {
     /// A judge whose sandboxes come from `launcher`.
     ///
     /// # Errors
-    /// A language file that makes no sense (its name and what is wrong); no thread can be started.
+    /// A language file that makes no sense (its name and what is wrong); a default limit that this host cannot hold (what is missing, and the
+    /// remedy); no thread can be started.
     pub fn new(launcher: Launcher, settings: Settings) -> io::Result<LocalJudge> {
         let registry = Registry::load(settings.languages.as_deref()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let parallel = settings.parallel.unwrap_or(cores).max(1);
         let runner = Runner::new(launcher, settings.templates, parallel, settings.best_effort)?;
+        runner.prepare(&settings.limits.run).map_err(io::Error::other)?;
         let cache = Cache::new(settings.cache);
         Ok(LocalJudge { settings, registry, runner, turns: Turns::new(parallel), parallel, cache, versions: Versions::default() })
     }
@@ -242,6 +244,7 @@ impl LocalJudge {
             merge_stderr: false,
             files: Vec::new(),
             collect: false,
+            reserves: true,
         };
         let ran = self.runner.run(order, Heard { cancel: &cancel, observer: &NoObserver, step: Step::Compile }).ok()?;
         let StepReport { mut stdout, stderr, .. } = ran.report;

@@ -303,6 +303,7 @@ impl Call {
             merge_stderr: self.merge_stderr,
             files: self.files.clone(),
             collect,
+            reserves: runnable.language.reserves_address_space,
         }
     }
 }

@@ -31,6 +31,10 @@ pub struct Definition {
     /// Name of the main source file while it is compiled; default `source` and the extension.
     #[serde(default)]
     pub source: Option<String>,
+    /// Its programs reserve address space by the gigabyte: where no control group holds memory (`best-effort`), no bound on address space takes
+    /// its place.
+    #[serde(default)]
+    pub reserves_address_space: bool,
     /// Programs it needs.
     #[serde(default)]
     pub program: Vec<Program>,

@@ -19,6 +19,9 @@ use crate::verdict::{empty_report, step_report};
 /// Working directory of every step.
 pub const BOX: &str = "/box";
 
+/// Said where nothing holds memory.
+const UNHELD: &str = "memory: no control group holds it here, and a bound on address space would stop this language: nothing holds it";
+
 /// What to run.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -42,6 +45,8 @@ pub struct Order<'a> {
     pub files: Vec<(&'static str, Files)>,
     /// Whether [`BOX`] is wanted afterwards.
     pub collect: bool,
+    /// It reserves address space by the gigabyte without using it.
+    pub reserves: bool,
 }
 
 /// What came of it.
@@ -58,6 +63,8 @@ pub struct Ran {
 pub struct Runner {
     sandboxes: Sandboxes,
     best_effort: bool,
+    /// A control group holds memory, not the address space of each process.
+    memory_held: bool,
 }
 
 /// Whom a step concerns.
@@ -77,7 +84,18 @@ impl Runner {
     /// # Errors
     /// When no thread can be started.
     pub fn new(launcher: Launcher, templates: usize, parked: usize, best_effort: bool) -> io::Result<Runner> {
-        Ok(Runner { sandboxes: Sandboxes::new(launcher, templates, parked)?, best_effort })
+        let sandboxes = Sandboxes::new(launcher, templates, parked)?;
+        let asked = policy::of(&Limits { memory: Some(64 << 20), ..Limits::default() }, &[], false);
+        let memory_held = !best_effort || !matches!(sandboxes.prepare(&asked), Err(Error::Unenforceable { field: "memory", .. }));
+        Ok(Runner { sandboxes, best_effort, memory_held })
+    }
+
+    /// Whether this host can hold these limits, before a job asks for them.
+    ///
+    /// # Errors
+    /// What is missing, by name and with its remedy: words for whoever runs the judge, not for clients.
+    pub fn prepare(&self, limits: &Limits) -> Result<(), Error> {
+        self.sandboxes.prepare(&policy::of(limits, &[], self.best_effort))
     }
 
     /// Runs one command to its end.
@@ -89,7 +107,9 @@ impl Runner {
             return Err(JobError::Cancelled);
         }
         let alarm = Alarm::new(heard.cancel).map_err(|e| internal("alarm", &e))?;
-        let policy = policy::of(order.limits, order.see, self.best_effort);
+        let mut policy = policy::of(order.limits, order.see, self.best_effort);
+        // A bound on address space in the place of one on memory would stop it before its first instruction.
+        let unheld = order.reserves && !self.memory_held && policy.memory.take().is_some();
         let words = wrapped(&order);
         let (mut command, refill) = self.sandboxes.command(&policy, &words[0]).map_err(|e| failed(&e))?;
         command.args(&words[1..]).envs(&order.environment);
@@ -115,7 +135,11 @@ impl Runner {
         if heard.cancel.is_cancelled() {
             return Err(JobError::Cancelled);
         }
-        finish(ended, output, &limits)
+        let mut ran = finish(ended, output, &limits)?;
+        if unheld {
+            ran.report.weakened.push(UNHELD.to_owned());
+        }
+        Ok(ran)
     }
 }
 
@@ -223,7 +247,10 @@ fn not_started(error: &Error) -> Option<StepReport> {
 fn failed(error: &Error) -> JobError {
     JobError::Internal(match error {
         Error::Step(failure) => format!("sandbox: cannot {}: {}", failure.stage.text(), failure.reason()),
-        Error::Unenforceable { field, missing } => format!("sandbox: {field} cannot be enforced on this host: {missing}"),
+        // What is missing names places of the host.
+        Error::Unenforceable { field, .. } => {
+            format!("sandbox: this host cannot enforce {field}; its operator learns why from: enclos doctor")
+        }
         Error::Policy(error) => format!("sandbox: {error}"),
         Error::InitLost(why) => format!("sandbox: lost: {why}"),
         Error::Cgroup(_) => "sandbox: the control group failed".to_owned(),

@@ -83,3 +83,33 @@ fn what_is_no_command_is_a_usage_error() {
     }
     assert!(text(&judge(&["--help"]).stdout).contains("enclos judge benchmark"));
 }
+
+#[test]
+fn a_user_without_rights_is_told_what_is_missing_and_may_do_without() {
+    use std::os::unix::fs::PermissionsExt;
+    let test = std::env::current_exe().unwrap();
+    let built = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("launch");
+    std::fs::copy(built, &program).unwrap();
+    for path in [directory.path(), &program] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let nobody = |words: &[&str]| {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&program).arg("judge").args(words);
+        command.current_dir("/").output().unwrap()
+    };
+    if !nobody(&["--help"]).status.success() {
+        enclos_testkit::skip("a_user_without_rights", "only root becomes another user");
+        return;
+    }
+    let refused = nobody(&["test", "python"]);
+    if refused.status.success() {
+        enclos_testkit::skip("a_user_without_rights", "this user may make control groups");
+        return;
+    }
+    assert!(text(&refused.stderr).starts_with("enclos judge: memory: this host cannot enforce it: "), "{refused:?}");
+    let output = nobody(&["test", "python", "c", "javascript", "--best-effort"]);
+    assert!(text(&output.stdout).contains(" 0 failed"), "{output:?}");
+}
