@@ -8,7 +8,7 @@
 //!  GET  /v1/languages         /v1/info         /v1/openapi.json
 //! ```
 //!
-//! [`wire`](self) types know JSON and nothing of the judge; `build` makes jobs of them; `stored` keeps asynchronous runs; the routes join
+//! The types of `wire` know JSON and nothing of the judge; `build` makes jobs of them; `stored` keeps asynchronous runs; the routes join
 //! these. Every error is a problem document (RFC 9457). The OpenAPI document is made from the types and one table of routes, checked in as
 //! `openapi.json`, and a test compares them.
 
