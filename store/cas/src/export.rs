@@ -88,7 +88,7 @@ impl Store {
                 Entry::File { digest, .. } => {
                     // A file with too many names, or one that somebody removed meanwhile, is written after all.
                     let equal = beside.filter(|(other, _)| *other == entry);
-                    if !equal.is_some_and(|(_, from)| linkat(from, name, into, name, AtFlags::empty()).is_ok()) {
+                    if equal.is_none_or(|(_, from)| linkat(from, name, into, name, AtFlags::empty()).is_err()) {
                         self.export_file(digest, into, name.as_ref(), &below, &attributes)?;
                     }
                 }

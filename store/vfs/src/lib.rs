@@ -10,6 +10,7 @@
 //! DIR/vfs.sqlite               codebases, versions, workspaces, snapshots
 //! DIR/checkouts/, masks/       cached layers; all of them can be made again
 //! DIR/workspaces/, snapshots/  what was changed and not committed
+//! DIR/boot                     since when the cached layers hold
 //! DIR/building/                what is being made; emptied at the start
 //! ```
 //!
@@ -67,6 +68,7 @@ impl Vfs {
             workspace::make(&root.join(folder))?;
         }
         let vfs = Vfs { root, store, records, limits };
+        vfs.drop_torn_layers()?;
         vfs.reap()?;
         Ok(vfs)
     }

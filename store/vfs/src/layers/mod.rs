@@ -9,7 +9,8 @@
 //! The checkout is whatever most of the tree is: root's to read (`reading`), or the command's to write (`writing`). The mask then holds the rest:
 //! a whiteout (character device 0:0) where nothing is to be seen, a sparse file of mode 0000 where only name and size are, a copy with the other
 //! owner where the level is the other one, and every directory whose owner or bits are not the checkout's. Both are made once for each tree
-//! and list of rules, verified, synced and renamed into place; sandboxes share them, read-only.
+//! and list of rules, verified and renamed into place; sandboxes share them, read-only. They are not synced, which would cost more than making them:
+//! layers made before the machine was started last are made again ([`Vfs::open`] drops them).
 //!
 //! The kernel then answers `ENOENT` for what is hidden, `EACCES` where the level does not suffice, and `EPERM` to who would remove or rename a
 //! protected entry out of a sticky directory. A file that the command makes under a hidden name is its own, and is held back by the commit.
@@ -24,7 +25,6 @@ use std::path::{Path, PathBuf};
 use enclos_cas::{Attributes, Digest, Entry, beneath};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Uid, chownat, ftruncate, mkdirat, mknodat, openat, renameat_with, symlinkat,
-    syncfs,
 };
 use rustix::io::Errno;
 
@@ -161,6 +161,22 @@ impl Vfs {
         Ok(Lower { lower: vec![mask, checkout.join(flavour.word())], top })
     }
 
+    /// Drops all cached layers if they may be torn: when the machine was started since they were made, or when that cannot be told.
+    pub(crate) fn drop_torn_layers(&self) -> Result<(), VfsError> {
+        let mark = self.root().join("boot");
+        let boot = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        if !boot.is_empty() && std::fs::read(&mark).is_ok_and(|made| made == boot) {
+            return Ok(());
+        }
+        for folder in ["masks", "checkouts"] {
+            let place = self.root().join(folder);
+            crate::workspace::files::remove(&place)?;
+            crate::workspace::make(&place)?;
+        }
+        // Written last: whoever dies before begins again.
+        std::fs::write(&mark, boot).during("writing", &mark)
+    }
+
     /// Where a command may write in a tree under rules.
     ///
     /// # Errors
@@ -178,8 +194,7 @@ impl Vfs {
         let layer = building.join(name);
         mkdirat(CWD, &layer, Mode::RWXU).during("making", &layer)?;
         let opened = open(&layer).during("opening", &layer)?;
-        let made = fill(&opened).and_then(|()| syncfs(&opened).during("syncing", &layer));
-        let made = made.and_then(|()| match renameat_with(CWD, &building, CWD, place, RenameFlags::NOREPLACE) {
+        let made = fill(&opened).and_then(|()| match renameat_with(CWD, &building, CWD, place, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST | Errno::NOTEMPTY) if place.join(name).is_dir() => Ok(()),
             // The same tree in the other flavour is there already.
             Err(Errno::EXIST | Errno::NOTEMPTY) => match renameat_with(CWD, &layer, CWD, place.join(name), RenameFlags::NOREPLACE) {

@@ -211,3 +211,22 @@ fn where_a_command_may_write_is_told_to_the_second_wall() {
     let all = enclos_vfs::Rules::new(&Preset::FullAccess.rules()).unwrap();
     assert_eq!(text(&world.vfs.writable(&world.head().tree, &all).unwrap().whole), "/");
 }
+
+#[test]
+fn layers_of_an_earlier_start_of_the_machine_are_made_again() {
+    let world = full(&[("f", "1")]);
+    let file = world.vfs.layers(&world.workspace, &world.rules, world.mode.ownership()).unwrap().lower[1].join("f");
+    write(&world, "g", "kept");
+    let World { vfs, directory, workspace, rules, mode, .. } = world;
+    let root = vfs.root().to_owned();
+    drop(vfs);
+    let open = || enclos_vfs::Vfs::open(&root, enclos_cas::Quota::default(), enclos_vfs::Limits::default()).unwrap();
+    drop(open());
+    assert!(file.exists(), "the same start: they hold");
+    fs::write(root.join("boot"), "another").unwrap();
+    let vfs = open();
+    assert!(!file.exists());
+    let again = vfs.layers(&workspace, &rules, mode.ownership()).unwrap();
+    assert_eq!((fs::read_to_string(file).unwrap(), fs::read_to_string(again.upper.join("g")).unwrap()), ("1".into(), "kept".into()));
+    drop(directory);
+}
