@@ -1,12 +1,16 @@
-//! How large and how slow the body of a request may be, and how much all bodies together may hold.
+//! How large and how slow the body of a request may be, and how much all bodies together, of requests and answers, may hold.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +85,16 @@ impl Bodies {
         Bodies { budget: Arc::new(Budget { left: AtomicUsize::new(budget) }), patience }
     }
 
+    /// Takes `size` bytes of the budget, for an answer that waits to be read.
+    ///
+    /// # Errors
+    /// [`BodyError::NoRoom`].
+    pub fn share(&self, size: usize) -> Result<Share, BodyError> {
+        let mut share = Share { budget: Arc::clone(&self.budget), size: 0 };
+        share.grow(size)?;
+        Ok(share)
+    }
+
     /// Reads a body of at most `limit` bytes.
     ///
     /// # Errors
@@ -93,12 +107,11 @@ impl Bodies {
     }
 
     async fn collect(&self, mut body: Body, limit: usize) -> Result<Held, BodyError> {
-        use axum::body::HttpBody;
         if body.size_hint().lower() > limit as u64 {
             discard(&mut body, limit.max(DISCARD)).await;
             return Err(BodyError::TooLarge { limit });
         }
-        let mut share = Share { budget: Arc::clone(&self.budget), size: 0 };
+        let mut share = self.share(0)?;
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
@@ -113,6 +126,43 @@ impl Bodies {
         Ok(Held { bytes: bytes.freeze(), share })
     }
 }
+
+/// A body that keeps `kept` until it is sent, or its client is gone: a share of the budget, a place in a quota.
+pub fn keeping(bytes: Bytes, kept: impl Send + 'static) -> Body {
+    Body::new(Keeping { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), _kept: kept })
+}
+
+struct Keeping<T> {
+    bytes: Option<Bytes>,
+    _kept: T,
+}
+
+impl<T> Unpin for Keeping<T> {}
+
+impl<T> HttpBody for Keeping<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // In pieces: the connection holds no more of it than it can send, and lets go of what it keeps only with the last.
+        let piece = self.bytes.as_mut().map(|bytes| bytes.split_to(bytes.len().min(PIECE)));
+        if self.bytes.as_ref().is_some_and(Bytes::is_empty) {
+            self.bytes = None;
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// How much of an answer is handed to a connection at once.
+const PIECE: usize = 256 << 10;
 
 /// How much of a body that is too large is read all the same.
 const DISCARD: usize = 1 << 20;
@@ -157,9 +207,22 @@ mod tests {
         assert!(matches!(bodies().read(never, 5).await.unwrap_err(), BodyError::TooSlow { .. }));
     }
 
+    #[tokio::test]
+    async fn an_answer_keeps_its_share_until_it_is_sent_or_dropped() {
+        let bodies = Bodies::new(2 * PIECE, Duration::from_secs(1));
+        let text = Bytes::from("x".repeat(PIECE + 1));
+        let answer = keeping(text.clone(), bodies.share(2 * PIECE).unwrap());
+        assert_eq!(answer.size_hint().exact(), Some(text.len() as u64));
+        assert_eq!(bodies.share(1).unwrap_err(), BodyError::NoRoom);
+        assert_eq!(answer.collect().await.unwrap().to_bytes(), text);
+        drop(keeping(text, bodies.share(2 * PIECE).unwrap()));
+        assert!(bodies.share(2 * PIECE).is_ok());
+        assert!(keeping(Bytes::new(), ()).is_end_stream());
+    }
+
     struct Never;
 
-    impl axum::body::HttpBody for Never {
+    impl HttpBody for Never {
         type Data = Bytes;
         type Error = std::io::Error;
         fn poll_frame(

@@ -59,7 +59,7 @@ const SERVER: &[Setting] = &[
         key: "server.body-memory",
         kind: Kind::Size,
         default: "\"512M\"",
-        help: "What the bodies of all requests under way may hold together; then 503.",
+        help: "What the bodies of all requests and answers under way may hold together; then 503.",
     },
 ];
 

@@ -3,6 +3,7 @@
 use enclos_host::axum::body::Body;
 use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use enclos_host::axum::response::Response;
+use enclos_host::body::{Bodies, keeping};
 
 use super::format::Format;
 use super::value::Value;
@@ -37,23 +38,30 @@ impl Answer {
         Answer { retry_after: Some(seconds.max(1)), ..Answer::error(status, error) }
     }
 
-    /// As the client wants it.
-    pub fn encode(&self, accepted: &[Format]) -> Response {
+    /// As the client wants it. What `bodies` has no room for is not sent.
+    pub fn encode(&self, accepted: &[Format], bodies: &Bodies) -> Response {
         let encoded = accepted.iter().find_map(|format| Some((*format, format.encode(&self.value)?)));
         match encoded {
-            Some((format, bytes)) => respond(self.status, format, bytes, self.retry_after),
+            Some((format, bytes)) => match bodies.share(bytes.len()) {
+                Ok(share) => respond(self.status, format, keeping(bytes.into(), share), self.retry_after),
+                Err(no_room) => refuse(StatusCode::SERVICE_UNAVAILABLE, &no_room.to_string(), Some(1)),
+            },
             None => {
                 let why = if accepted.is_empty() { NOTHING_ACCEPTED } else { NEEDS_MESSAGE_PACK };
-                let value = Answer::error(StatusCode::NOT_ACCEPTABLE, why).value;
-                let bytes = Format::Json.encode(&value).unwrap_or_default();
-                respond(StatusCode::NOT_ACCEPTABLE, Format::Json, bytes, None)
+                refuse(StatusCode::NOT_ACCEPTABLE, why, None)
             }
         }
     }
 }
 
-fn respond(status: StatusCode, format: Format, bytes: Vec<u8>, retry_after: Option<u64>) -> Response {
-    let mut response = Response::new(Body::from(bytes));
+/// An error that is said whatever the client accepts.
+fn refuse(status: StatusCode, why: &str, retry_after: Option<u64>) -> Response {
+    let bytes = Format::Json.encode(&Answer::error(status, why).value).unwrap_or_default();
+    respond(status, Format::Json, bytes.into(), retry_after)
+}
+
+fn respond(status: StatusCode, format: Format, body: Body, retry_after: Option<u64>) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if let Some(seconds) = retry_after {

@@ -162,14 +162,16 @@ fn failed(language: &str, error: &JobError) -> Answer {
     }
 }
 
-/// Answers in the client's format, on another thread when there is much to write.
-async fn encode(answer: Result<Answer, Answer>, formats: Vec<Format>, large: bool) -> Response {
-    let answer = answer.unwrap_or_else(|error| error);
-    if !large {
-        return answer.encode(&formats);
+impl Shared {
+    /// Answers in the client's format, on another thread when there is much to write.
+    async fn encode(&self, answer: Result<Answer, Answer>, headers: &HeaderMap, large: bool) -> Response {
+        let (answer, formats, bodies) = (answer.unwrap_or_else(|error| error), accepted(headers), self.camisole.bodies.clone());
+        if !large {
+            return answer.encode(&formats, &bodies);
+        }
+        let written = aside(move || answer.encode(&formats, &bodies)).await;
+        written.unwrap_or_else(|error| error.encode(&[Format::Json], &self.camisole.bodies))
     }
-    let written = aside(move || answer.encode(&formats)).await;
-    written.unwrap_or_else(|error| error.encode(&[Format::Json]))
 }
 
 async fn run(State(shared): Served, request: Request) -> Response {
@@ -190,7 +192,7 @@ async fn run(State(shared): Served, request: Request) -> Response {
         Ok(Answer::success(report::answer(answer)))
     };
     let answer = answer.await;
-    encode(answer, accepted(&head.headers), large).await
+    shared.encode(answer, &head.headers, large).await
 }
 
 fn size(answer: &crate::api::Answer) -> usize {
@@ -217,7 +219,7 @@ async fn languages(State(shared): Served, headers: HeaderMap, body: Body) -> Res
         };
         Ok(Answer::success([("languages", value)]))
     };
-    encode(answer.await, accepted(&headers), false).await
+    shared.encode(answer.await, &headers, false).await
 }
 
 async fn system(State(shared): Served, headers: HeaderMap, body: Body) -> Response {
@@ -227,7 +229,7 @@ async fn system(State(shared): Served, headers: HeaderMap, body: Body) -> Respon
         let value = aside(move || status::system(&judge.system())).await?;
         Ok(Answer::success([("system", value)]))
     };
-    encode(answer.await, accepted(&headers), false).await
+    shared.encode(answer.await, &headers, false).await
 }
 
 /// Every reference program, one after the other, as camisole did.
@@ -247,5 +249,5 @@ async fn test(State(shared): Served, headers: HeaderMap, body: Body) -> Response
         }
         Ok(Answer::success([("results", Value::map(results))]))
     };
-    encode(answer.await, accepted(&headers), false).await
+    shared.encode(answer.await, &headers, false).await
 }

@@ -125,3 +125,17 @@ fn bodies_beyond_the_memory_for_them_are_503() {
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
     assert_eq!(world.run(&job("print 1", "")).status, 200);
 }
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_too() {
+    let world = Setup { bodies: Bodies::new(60 << 20, PATIENCE), ..Setup::default() }.start();
+    // Far more than the kernel holds for a client that does not read.
+    let large = job(&format!("large {}", 40 << 20), "");
+    let silent = super::client::begin(&world.address, "POST", "/run", &[], large.as_bytes());
+    silent.peek(&mut [0]).expect("its answer begins");
+    let refused = world.run(&large);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(world.run(&job("print 1", "")).status, 200);
+    drop(silent);
+    world.until(|world| world.run(&large).status == 200, "there is room again");
+}

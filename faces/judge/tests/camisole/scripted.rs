@@ -13,7 +13,7 @@ use enclos_judge::api::{
 ///
 /// A source is lines; each test carries out all of them: `print TEXT`, `binary`, `cat` (its input), `limits` (what it was given), `exit N`,
 /// `signal N`, `wait` (until cancelled), `cut` (output that the answer
-/// has no room for), `over` (the output limit), `panic`, `break` (a failure of Enclos), `uncompilable`, `no binary`.
+/// has no room for), `over` (the output limit), `large N` (bytes), `panic`, `break` (a failure of Enclos), `uncompilable`, `no binary`.
 #[derive(Debug, Default)]
 pub struct Scripted {
     pub limits: LimitSettings,
@@ -126,6 +126,7 @@ impl Scripted {
                 "binary" => step.stdout.extend([0xff, 0, b'\n']),
                 "cat" => step.stdout.extend(&test.stdin),
                 "limits" => step.stdout.extend(limits(&test.limits).bytes()),
+                "large" => step.stdout.resize(rest.parse().unwrap(), b'x'),
                 "cut" => step.stdout_truncated = true,
                 "over" => (step.stdout_truncated, step.verdict, step.signal) = (true, Verdict::OutputLimit, Some(9)),
                 "exit" => {
