@@ -8,7 +8,7 @@ use enclos_spec::Policy;
 use enclos_sys::Errno;
 use rustix::fs::{Mode, OFlags, fchmod, fstat};
 
-use crate::error::{Failure, Result, Stage};
+use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::ExecRequest;
 use crate::launch::idmap::errno_of;
 
@@ -89,6 +89,18 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
         .split(|b| *b == b':')
         .map(|directory| Path::new(if directory.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(directory) }).join(program))
         .collect()
+}
+
+/// Files for the streams are of one command; a sandbox that has many has them by [`Stdio`](crate::Stdio).
+pub(crate) fn refuse_stream_files(policy: &Policy) -> Result<()> {
+    let named = [("stdin", &policy.stdin), ("stdout", &policy.stdout), ("stderr", &policy.stderr)];
+    match named.into_iter().find(|(_, file)| file.is_some()) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::Unenforceable {
+            field,
+            missing: "a sandbox of many commands has no file of its own for a stream; give each command its Stdio".to_owned(),
+        }),
+    }
 }
 
 /// Makes the directories of layers that are kept, where the layer's directory is there or can be made.

@@ -69,6 +69,7 @@ impl Sandbox {
     /// # Errors
     /// A policy that makes no sense or cannot be enforced here, or a step that failed; nothing is left behind then.
     pub fn create(policy: &Policy) -> Result<Sandbox> {
+        crate::exec_request::refuse_stream_files(policy)?;
         let facts = Facts::probe()?;
         let planned = plan(policy, &facts, Wants { terminal: true, measure: true, die_with_thread: false })?;
         let group = match &planned.limits.group {

@@ -71,15 +71,17 @@ pub fn nest(program: &Program, proc: &OwnedFd) -> Result<(), Fault> {
         rustix::io::write(&file, bytes).map(drop)
     };
     if confine.bound_counts {
-        let bound = || {
-            write(c"sys/user/max_inotify_instances", b"64")?;
-            write(c"sys/user/max_inotify_watches", b"8192")?;
-            write(c"sys/user/max_user_namespaces", b"0")
-        };
-        match bound() {
-            // A kernel without that count has nothing to exhaust.
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err((Stage::DisableNested, None, errno)),
+        let bounds = [
+            (c"sys/user/max_user_namespaces", b"0".as_slice()),
+            (c"sys/user/max_inotify_instances", b"64"),
+            (c"sys/user/max_inotify_watches", b"8192"),
+        ];
+        for (count, bound) in bounds {
+            match write(count, bound) {
+                // A kernel without that count has nothing to exhaust.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err((Stage::DisableNested, None, errno)),
+            }
         }
     }
     if confine.disable_nested {

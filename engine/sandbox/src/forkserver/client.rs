@@ -90,6 +90,7 @@ impl Launcher {
     /// # Errors
     /// A policy that makes no sense, cannot be enforced here, or cannot be held by a template.
     pub fn template(&self, policy: &Policy) -> Result<Template> {
+        crate::exec_request::refuse_stream_files(policy)?;
         let (retire, retired) = channel();
         let inner = Arc::new(TemplateInner {
             launcher: self.clone(),
@@ -111,7 +112,7 @@ impl Launcher {
     }
 
     /// Asks for one slot; gives its socket.
-    fn slot(&self, request: &SlotRequest) -> Result<OwnedFd> {
+    fn slot(&self, request: &SlotRequest, lease: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
         let failed = |e: Errno| Failure::about(Stage::Control, e, "launcher");
         let text = serde_json::to_vec(request).map_err(|e| Failure::about(Stage::Control, Errno::INVAL, e.to_string()))?;
         let file = memfd_create(c"enclos-template", MemfdFlags::CLOEXEC).map_err(failed)?;
@@ -122,7 +123,8 @@ impl Launcher {
         }
         let process = lock(&self.inner);
         let socket = process.socket.as_ref().ok_or_else(|| failed(Errno::PIPE))?;
-        send(socket, b"slot", &[file.as_fd()]).map_err(failed)?;
+        let descriptors: Vec<_> = std::iter::once(file.as_fd()).chain(lease).collect();
+        send(socket, b"slot", &descriptors).map_err(failed)?;
         let mut answer = [0u8; 1024];
         let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
         let length = receive(socket.as_fd(), &mut answer, &mut descriptors).map_err(failed)?;
@@ -260,7 +262,7 @@ impl TemplateInner {
             Some(limits) => self.facts.cgroups.hierarchies(limits)?,
         };
         let request = SlotRequest { plan: planned.plan.clone(), groups };
-        let socket = self.launcher.slot(&request)?;
+        let socket = self.launcher.slot(&request, planned.lease.as_ref().map(|lease| lease.file.as_fd()))?;
         match next_reply(&socket) {
             Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), last: None }),
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&lasting, stage, op, errno).into()),

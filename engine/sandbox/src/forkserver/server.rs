@@ -16,7 +16,7 @@ use crate::init::receive;
 use crate::launch::{idmap, namespace_flags};
 use crate::sandbox::send;
 
-/// What the caller asks for; travels as JSON in a memory file.
+/// What the caller asks for; travels as JSON in a memory file. The lease of its ids, where there is one, is the descriptor after that.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SlotRequest {
     /// What each sandbox is.
@@ -40,10 +40,10 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
             Err(errno) => return Err(Failure::about(Stage::Control, errno, "launcher socket").into()),
             Ok(_) => {}
         }
-        let answer = descriptors[0]
-            .take()
+        let [file, lease, ..] = descriptors;
+        let answer = file
             .ok_or_else(|| Failure::about(Stage::Control, Errno::INVAL, "a request without its file").into())
-            .and_then(make_slot);
+            .and_then(|file| make_slot(file, lease));
         // A caller that is gone is noticed by the next receive.
         let _ = match answer {
             Ok((pidfd, theirs)) => {
@@ -56,8 +56,8 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
     }
 }
 
-/// Clones one slot; gives its pidfd and the caller's end of its socket.
-fn make_slot(file: OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
+/// Clones one slot, which holds the lease of its ids; gives its pidfd and the caller's end of its socket.
+fn make_slot(file: OwnedFd, lease: Option<OwnedFd>) -> Result<(OwnedFd, OwnedFd)> {
     let file = std::fs::File::from(file);
     let malformed = |what: String| Failure::about(Stage::Control, Errno::INVAL, what);
     let text = read_from_start(&file).map_err(|e| malformed(e.to_string()))?;
@@ -66,7 +66,7 @@ fn make_slot(file: OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
     let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "slot socket"))?;
     let (namespaces, identity) = (slot::lasting(namespace_flags(&plan)), plan.identity.clone());
-    let context = SlotContext::prepare(plan, groups, ours)?;
+    let context = SlotContext::prepare(plan, groups, ours, lease)?;
     // What the preparations needed is no memory of the slot, nor of a sandbox made from it.
     trim_heap();
     let cloned = {

@@ -31,6 +31,8 @@ pub struct SlotContext {
     bound: Option<u64>,
     /// Securebits are locked, once.
     lock_securebits: bool,
+    /// Of the ids: held by the slot and by the init of each sandbox, so that nobody else gets them while anything lives, whatever became of the caller.
+    lease: Option<OwnedFd>,
 }
 
 /// Namespaces of the slot itself: what its sandboxes, one after another, share. Its pid namespace has no one else in it: the slot's end is theirs, by the
@@ -51,7 +53,7 @@ impl SlotContext {
     ///
     /// # Errors
     /// A plan that a template cannot carry out, by name; or a source that is not there.
-    pub fn prepare(plan: Plan, groups: usize, socket: OwnedFd) -> Result<SlotContext> {
+    pub fn prepare(plan: Plan, groups: usize, socket: OwnedFd, lease: Option<OwnedFd>) -> Result<SlotContext> {
         let wide = plan.seccomp.first() == Some(&FilterSource::Default);
         let options = launch::filter_options(false, !plan.cpus.is_empty());
         let open_here = launch::opens_here(&plan);
@@ -71,6 +73,7 @@ impl SlotContext {
         program.die_with_parent = true;
         program.startup = None;
         program.start.park = Some(park);
+        program.start.lease = lease.as_ref().map(AsRawFd::as_raw_fd);
         // Neither hinders what a sandbox still has to do, and both are inherited.
         let bound = program.confine.capabilities.as_mut().filter(|mask| mask.bound).map(|mask| {
             mask.bound = false;
@@ -83,7 +86,7 @@ impl SlotContext {
         }
         let filter = wide.then(|| ready(enclos_seccomp::Stage::Setup));
         let (base, sandbox) = (launch::context(base)?, launch::context(program)?);
-        Ok(SlotContext { base, sandbox, numbers, placeholder: spare()?, filter, bound, lock_securebits })
+        Ok(SlotContext { base, sandbox, numbers, placeholder: spare()?, filter, bound, lock_securebits, lease })
     }
 }
 
@@ -203,7 +206,8 @@ fn keep_only(context: &SlotContext) -> Result<(), Errno> {
     for stream in 0..3 {
         fd::copy_to(context.placeholder.as_fd(), stream, false)?;
     }
-    let kept = || context.numbers.iter().copied().chain([context.placeholder.as_raw_fd(), context.base.program.control.as_raw_fd()]);
+    let others = [Some(&context.placeholder), Some(&context.base.program.control), context.lease.as_ref()];
+    let kept = || context.numbers.iter().copied().chain(others.into_iter().flatten().map(AsRawFd::as_raw_fd));
     let mut first = 3;
     while let Some(next) = kept().filter(|number| *number >= first).min() {
         fd::close_between(first, next - 1, false)?;

@@ -1,7 +1,8 @@
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use enclos_sandbox::spec::{Policy, Verdict};
-use enclos_sandbox::{Launcher, Pool};
+use enclos_sandbox::{Launcher, Pool, Stdio};
 
 /// The launcher of these tests: an example of this crate, built beside them.
 pub fn launcher() -> Launcher {
@@ -85,6 +86,40 @@ fn what_a_template_cannot_hold_is_refused_by_name() {
     assert!(launcher.template(&policy).unwrap_err().to_string().contains("/usr/share"));
     let policy = Policy::from_toml("ro = ['/no/such']").unwrap();
     assert!(launcher.template(&policy).unwrap_err().to_string().contains("/no/such"));
+}
+
+#[test]
+fn files_for_streams_are_refused_where_many_commands_run() {
+    for field in ["stdin", "stdout", "stderr"] {
+        let policy = Policy::from_toml(&format!("{field} = \"/dev/null\"")).unwrap();
+        let told = launcher().template(&policy).unwrap_err().to_string();
+        assert!(told.contains(field) && told.contains("Stdio"), "{told}");
+        assert!(enclos_sandbox::Sandbox::create(&policy).is_err());
+    }
+}
+
+/// The caller's own copy of the lease is gone with it; what lives on must keep the ids.
+#[test]
+fn the_ids_of_a_warm_sandbox_are_held_by_the_sandbox() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIP: the_ids_of_a_warm_sandbox_are_held_by_the_sandbox: only root's sandboxes have leased ids");
+        return;
+    }
+    let launcher = launcher();
+    let template = launcher.template(&Policy::default()).unwrap();
+    let mut child = template.command("sh").args(["-c", "echo up; sleep 20"]).stdout(Stdio::Piped).spawn().unwrap();
+    let mut up = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+    // Init closes what is not its own while the command starts.
+    std::thread::sleep(Duration::from_millis(300));
+    let init = child.id();
+    let holds = |pid: u32| {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        entries.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|to| to.ends_with("enclos/ids"))
+    };
+    assert!(holds(init), "init holds no lease");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
