@@ -44,7 +44,7 @@ pub fn run(plan: Plan) -> Result<(), String> {
     let launcher = Launcher::start(crate::OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
     let alive = Pid::from_raw(i32::try_from(launcher.id()).unwrap_or(0)).ok_or("the launcher has no process id")?;
     let alive = pidfd_open(alive, PidfdFlags::empty()).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
-    let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| format!("the judge could not be started: {error}"))?;
+    let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| trial::cannot(&error))?;
     trial::run(&judge)?;
     // Answers are short work for the runtime's threads: jobs run on those of the queue.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();

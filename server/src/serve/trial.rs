@@ -21,9 +21,17 @@ pub fn run(judge: &LocalJudge) -> Result<(), String> {
                 return Ok(());
             }
             Err(JobError::MissingLanguage { .. } | JobError::UnknownLanguage { .. }) => {}
-            Err(error) => return Err(format!("no program can be run here: {error}; here that is --set judge.best-effort=true")),
+            Err(error) => return Err(cannot(&error)),
         }
     }
     tracing::warn!("no language is installed that could be tried: enclos judge languages tells what there is");
     Ok(())
+}
+
+/// What is said of a host on which no program can be run. The engine names its own flag.
+#[must_use]
+pub fn cannot(error: &dyn std::fmt::Display) -> String {
+    let error = error.to_string();
+    let hint = if error.contains("--best-effort") { "; for a server that is --set judge.best-effort=true" } else { "" };
+    format!("no program can be run here: {error}{hint}")
 }
