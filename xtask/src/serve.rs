@@ -40,7 +40,7 @@ pub fn serve(arguments: &[String]) -> Result<bool> {
         bail!("something listens on {address} already; choose another address with --listen");
     }
     install::install(&install::SAMPLE)?;
-    let programs = build(&["build", "--release", "--locked", "--package", "enclos", "--package", "enclos-server", "--bins"])?;
+    let programs = build(&["build", "--profile", "server", "--locked", "--package", "enclos", "--package", "enclos-server", "--bins"])?;
     let enclos = programs.iter().find(|program| program.name == "enclos").context("cargo built no enclos")?;
     let state = cache(&Workspace::load()?, "serve")?;
     println!("starting: enclos serve --listen {address}");

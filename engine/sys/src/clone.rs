@@ -115,12 +115,22 @@ fn copy<T: ?Sized>(
     let pid = unsafe { syscall(__NR_clone3, [&raw const args as usize, size_of::<clone_args>(), 0, 0, 0, 0]) }?;
     if pid == 0 {
         crate::child::enter();
+        let _guard = NeverUnwind;
         child(context);
     }
     // SAFETY: the call succeeded with CLONE_PIDFD, so the kernel stored a descriptor here that nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let pid = Pid::from_raw(pid as i32).ok_or(Errno::SRCH)?;
     Ok(Cloned { pid, pidfd })
+}
+
+/// Ends a child whose code panics where panics unwind: the frames above are a copy of the maker's, and what they own is the maker's.
+struct NeverUnwind;
+
+impl Drop for NeverUnwind {
+    fn drop(&mut self) {
+        crate::child::exit(128 + libc::SIGABRT)
+    }
 }
 
 /// What the process in between needs.

@@ -26,18 +26,9 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 /// On a bad argument, when something needed cannot be built, or when a contender fails.
 pub fn perf(arguments: &[String]) -> Result<bool> {
     install::install(&install::TESTS)?;
-    let programs = build(&[
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "enclos",
-        "--package",
-        "enclos-server",
-        "--package",
-        "enclos-tests-perf",
-        "--bins",
-    ])?;
+    let packages = ["build", "--locked", "--release", "--package", "enclos", "--package", "enclos-tests-perf", "--bins"];
+    let server = ["build", "--locked", "--profile", "server", "--package", "enclos-server", "--bins"];
+    let programs = [build(&packages)?, build(&server)?].concat();
     let path = |name: &str| {
         let found = programs.iter().find(|program| program.name == name);
         found.map(|program| &program.path).with_context(|| format!("cargo built no {name}"))
