@@ -250,7 +250,8 @@ fn collected_lies(stage: &Stage) -> Seen {
 
 fn collected_still_written(stage: &Stage) -> Seen {
     let script = "setsid sh -c 'trap \"\" TERM HUP INT; while :; do date +%N > busy; done' & for i in 1 2 3 4 5 6 7 8; do setsid sh -c \
-                  'while :; do echo x >> more; done' & done; sleep 0.2";
+                  'while :; do echo x >> more; done' & done; \
+                  until test -e busy && test -s more; do sleep 0.05; done; sleep 0.2";
     match collected(stage, "", "/box", script) {
         Ok(text) => held_if(
             text.contains("busy = ") && !text.contains("changes"),
