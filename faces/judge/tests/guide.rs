@@ -22,7 +22,8 @@ fn the_language_of_the_guide_is_understood() {
 
 #[test]
 fn the_two_stages_of_the_guide_are_understood() {
-    let start = "name = \"X\"\nextension = \".x\"\nreference = \"\"\n[[program]]\ncommand = \"translator\"\n[[program]]\ncommand = \"gcc\"\n";
+    let start =
+        "name = \"X\"\nextension = \".x\"\nreference = \"\"\n[[program]]\ncommand = \"translator\"\n[[program]]\ncommand = \"gcc\"\n";
     let definition = Definition::parse("x.toml", &format!("{start}{}", blocks()[2])).unwrap();
     assert_eq!(definition.compile.len(), 2);
     assert_eq!(definition.program_name(), "compiled");

@@ -24,7 +24,9 @@ fn fork_bomb_python() {
 
 #[test]
 fn fork_storm_c_counts_the_time_of_the_dead() {
-    Case::new("c", include_str!("programs/fork_storm.c")).run().is(Verdict::TimedOut).by("cpu");
+    // The kernel gives the memory of the dead back late: what is asked here is whose time counts.
+    let case = Case::new("c", include_str!("programs/fork_storm.c")).limits(|l| l.memory = Some(512 << 20));
+    case.run().is(Verdict::TimedOut).by("cpu");
 }
 
 #[test]
