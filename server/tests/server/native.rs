@@ -78,7 +78,7 @@ impl Talk {
 #[test]
 fn a_program_is_talked_to() {
     let world = World::new();
-    let source = "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\nprint('name?', flush=True)\n\
+    let source = "import os, signal\nsignal.signal(signal.SIGINT, lambda *_: os.write(1, b'interrupted\\n'))\nprint('name?', flush=True)\n\
         name = input()\nprint('hello', name, flush=True)\nprint(repr(input()))\ntry:\n    input()\nexcept EOFError:\n    print('bye')";
     let mut talk = Talk::begin(&world, &json!({"language": "python", "source": source}));
     assert_eq!(talk.output("name?\n"), "name?\n");
