@@ -62,7 +62,7 @@ fn start(enclos: &Path, address: &str, state: &Path) -> Result<Child> {
         .arg(enclos)
         .args(["serve", "--listen", address])
         .arg("--set")
-        .arg(format!("server.state={state:?}"))
+        .arg(format!("server.state={}", state.display()))
         .stdin(Stdio::null());
     command.spawn().with_context(|| format!("starting {}", enclos.display()))
 }
