@@ -32,7 +32,10 @@ pub fn install(workspace: &Workspace) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("only root can install packages; as root: apt-get install --no-install-recommends {}", missing.join(" "));
     }
-    apt(&["update"])?;
+    // A list that cannot be fetched is no failure yet: what is wanted may stand in the others.
+    if let Err(error) = apt(&["update"]) {
+        println!("  note: {error:#}");
+    }
     let (known, unknown): (Vec<_>, Vec<_>) = missing.into_iter().partition(|package| is_known(package));
     for package in &unknown {
         println!("  note: apt knows no {package}; the language that names it stays untested");
