@@ -11,6 +11,7 @@ pub mod plan;
 pub mod policy;
 pub mod quantity;
 pub mod report;
+pub mod signal;
 pub mod verdict;
 
 pub use policy::{Ids, Net, Policy, PolicyError, Seccomp, Switch};

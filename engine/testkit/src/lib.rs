@@ -8,6 +8,7 @@
 
 pub mod host;
 pub mod hostile;
+pub mod http;
 pub mod output;
 pub mod run;
 pub mod world;

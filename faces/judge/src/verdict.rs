@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use enclos_sandbox::spec::{LimitReport, Report, Verdict as EngineVerdict};
+use enclos_sandbox::spec::{LimitReport, Report, Verdict as EngineVerdict, signal};
 
 use crate::api::{Evidence, Limits, StepReport, Verdict};
 
@@ -92,7 +92,9 @@ fn evidence(report: &Report, verdict: Verdict, limits: &Limits) -> Option<Eviden
         Verdict::Ok => return None,
         Verdict::TimedOut => return Some(cpu_evidence(report, limits)),
         Verdict::RuntimeError => report.exit_code.map(|code| format!("exited with status {code}")),
-        Verdict::Signaled => report.signal.map(|signal| format!("ended by signal {signal} ({})", signal_name(signal))),
+        Verdict::Signaled => {
+            report.signal.map(|signal| format!("ended by signal {signal} ({})", signal::name(signal).unwrap_or("real-time signal")))
+        }
         _ => None,
     };
     let text = report.evidence.clone().or(text).unwrap_or_else(|| verdict.as_str().to_lowercase().replace('_', " "));
@@ -170,46 +172,6 @@ fn static_name(name: &str) -> &'static str {
     }
 }
 
-/// Name of a signal as signal(7) has it.
-#[must_use]
-pub fn signal_name(signal: i32) -> &'static str {
-    const NAMES: [&str; 32] = [
-        "unknown",
-        "SIGHUP",
-        "SIGINT",
-        "SIGQUIT",
-        "SIGILL",
-        "SIGTRAP",
-        "SIGABRT",
-        "SIGBUS",
-        "SIGFPE",
-        "SIGKILL",
-        "SIGUSR1",
-        "SIGSEGV",
-        "SIGUSR2",
-        "SIGPIPE",
-        "SIGALRM",
-        "SIGTERM",
-        "SIGSTKFLT",
-        "SIGCHLD",
-        "SIGCONT",
-        "SIGSTOP",
-        "SIGTSTP",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGURG",
-        "SIGXCPU",
-        "SIGXFSZ",
-        "SIGVTALRM",
-        "SIGPROF",
-        "SIGWINCH",
-        "SIGIO",
-        "SIGPWR",
-        "SIGSYS",
-    ];
-    usize::try_from(signal).ok().and_then(|number| NAMES.get(number).copied()).unwrap_or("real-time signal")
-}
-
 #[cfg(test)]
 mod tests {
     use enclos_sandbox::spec::{Figure, report::SCHEMA};
@@ -266,13 +228,5 @@ mod tests {
         );
         assert_eq!(evidence.source.as_deref(), Some("a meter"));
         assert!(step.killed);
-    }
-
-    #[test]
-    fn signals_have_names() {
-        assert_eq!(
-            (signal_name(9), signal_name(31), signal_name(34), signal_name(-1)),
-            ("SIGKILL", "SIGSYS", "real-time signal", "real-time signal")
-        );
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::client::{PATIENCE, begin, finish};
 use super::world::{World, descendants, groups};
+use enclos_testkit::http::{PATIENCE, begin, finish};
 
 fn sleeping(world: &World, seconds: f64) -> std::net::TcpStream {
     let before = world.figure("enclos_queue_running");

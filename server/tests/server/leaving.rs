@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::client::begin;
 use super::world::World;
+use enclos_testkit::http::begin;
 
 #[test]
 fn a_client_that_leaves_kills_its_programs_and_frees_their_places() {
@@ -35,7 +35,7 @@ fn slow_and_silent_clients_hold_up_nobody() {
     }
     assert_eq!(world.python("print(1)", json!({}))["stdout"], "1\n");
     for stream in &mut streams {
-        stream.set_read_timeout(Some(super::client::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(enclos_testkit::http::PATIENCE)).unwrap();
         let mut bytes = Vec::new();
         // Closed, or answered 408 and closed; a reset is as good an end.
         if let Err(error) = std::io::Read::read_to_end(stream, &mut bytes) {

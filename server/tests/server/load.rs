@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Response, begin, finish, request};
 use super::world::World;
+use enclos_testkit::http::{Response, begin, finish, request};
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 16;
@@ -47,7 +47,7 @@ fn attack(world: &World, job: &str, stop: &AtomicBool) -> Option<Response> {
             return None;
         }
     }
-    stream.set_read_timeout(Some(super::client::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(enclos_testkit::http::PATIENCE)).unwrap();
     Some(finish(stream))
 }
 
@@ -149,7 +149,7 @@ fn every_answer_is_the_right_one_beside_hostile_jobs() {
         let mut times = honest(&world, requests());
         // Not before the attackers have had their turns.
         while ended.load(Ordering::Relaxed) < ATTACKS.len() {
-            assert!(start.elapsed() < super::client::PATIENCE * 4, "hostile jobs do not end");
+            assert!(start.elapsed() < enclos_testkit::http::PATIENCE * 4, "hostile jobs do not end");
             times.extend(honest(&world, CLIENTS));
         }
         tell("beside hostile jobs", times, start.elapsed());

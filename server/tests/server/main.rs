@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-mod client;
 mod config;
 mod ending;
 mod leaving;

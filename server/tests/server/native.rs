@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 
-use super::client::PATIENCE;
 use super::world::World;
+use enclos_testkit::http::PATIENCE;
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 

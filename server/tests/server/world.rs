@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::client::{PATIENCE, Response, request};
+use enclos_testkit::http::{PATIENCE, Response, request};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_enclos-server");
 

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How a step, a test or a whole job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a step, a test or a whole run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
     /// Ended with status 0 and, where somebody compared, was right.
     Ok,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use enclos_host::body::Bodies;
 use serde_json::json;
 
-use super::client::PATIENCE;
 use super::world::{Setup, World, job};
+use enclos_testkit::http::PATIENCE;
 
 fn error(text: &str) -> serde_json::Value {
     json!({"success": false, "error": text})
@@ -114,7 +114,7 @@ fn a_body_that_does_not_come_is_408() {
     let stream = std::net::TcpStream::connect(&world.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     std::io::Write::write_all(&mut &stream, b"POST /run HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{").unwrap();
-    let response = super::client::finish(stream);
+    let response = enclos_testkit::http::finish(stream);
     assert_eq!((response.status, response.json()), (408, error("the body did not come within 0.05 s")));
 }
 
@@ -131,7 +131,7 @@ fn answers_that_nobody_reads_are_bounded_too() {
     let world = Setup { bodies: Bodies::new(60 << 20, PATIENCE), ..Setup::default() }.start();
     // Far more than the kernel holds for a client that does not read.
     let large = job(&format!("large {}", 40 << 20), "");
-    let silent = super::client::begin(&world.address, "POST", "/run", &[], large.as_bytes());
+    let silent = enclos_testkit::http::begin(&world.address, "POST", "/run", &[], large.as_bytes());
     silent.peek(&mut [0]).expect("its answer begins");
     let refused = world.run(&large);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::client::{begin, finish};
 use super::world::{World, job};
+use enclos_testkit::http::{begin, finish};
 
 #[test]
 fn a_client_that_leaves_ends_its_job_and_frees_its_place() {

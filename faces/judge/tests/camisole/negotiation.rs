@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::client::Response;
 use super::world::{World, job};
+use enclos_testkit::http::Response;
 
 const PACKED: &str = "application/msgpack";
 

@@ -1,7 +1,7 @@
 //! Keys, their quotas, and the bound of the queue.
 
-use super::client::{begin, finish};
 use super::world::{Setup, World, job};
+use enclos_testkit::http::{begin, finish};
 
 /// SHA-256 of `secret` and of `other`.
 const SECRETS: [&str; 2] = [
@@ -16,7 +16,7 @@ fn keyed(more: &str) -> World {
     ))
 }
 
-fn run_as(world: &World, key: &str, source: &str) -> super::client::Response {
+fn run_as(world: &World, key: &str, source: &str) -> enclos_testkit::http::Response {
     world.request("POST", "/run", &[("authorization", &format!("Bearer {key}"))], job(source, "").as_bytes())
 }
 

@@ -143,7 +143,7 @@ impl Scripted {
                         // Whoever waits for it may have given up.
                         let _ = sender.send(());
                     });
-                    assert!(receiver.recv_timeout(super::client::PATIENCE).is_ok(), "nobody cancelled");
+                    assert!(receiver.recv_timeout(enclos_testkit::http::PATIENCE).is_ok(), "nobody cancelled");
                     self.cancelled.fetch_add(1, Ordering::SeqCst);
                     return Err(JobError::Cancelled);
                 }

@@ -15,8 +15,8 @@ use enclos_judge::camisole::{Camisole, Options, SETTINGS, not_found, router};
 use enclos_judge::work::{Jobs, handler};
 use enclos_pool::Local;
 
-use super::client::{PATIENCE, Response, begin, request};
 use super::scripted::Scripted;
+use enclos_testkit::http::{PATIENCE, Response, begin, request};
 
 const KEYS: &[Setting] = &[Setting { key: "keys", kind: Kind::Tables(KEY_SETTINGS), default: "", help: "" }];
 

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use super::client;
 use super::world::{JSON, World, job, problem};
+use enclos_testkit::http;
 
 /// A request that uses every field.
 fn full() -> Value {
@@ -83,7 +83,7 @@ fn any_body_is_answered_and_harms_nobody() {
     let paths = ["/v1/runs", "/v1/runs?wait=false", "/v1/batches"];
     let given = (0..paths.len(), body());
     let run = runner.run(&given, |(path, body)| {
-        let response = client::request(&world.address, "POST", paths[path], JSON, &body);
+        let response = http::request(&world.address, "POST", paths[path], JSON, &body);
         prop_assert!(matches!(response.status, 200 | 202 | 400 | 422), "{}", response.status);
         if response.status >= 400 {
             problem(&response);

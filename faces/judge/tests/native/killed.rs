@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use super::client;
 use super::world::{JSON, World, job};
+use enclos_testkit::http;
 
 /// Set for the process that plays the server.
 const STORE: &str = "ENCLOS_JUDGE_TEST_STORE";
@@ -53,7 +53,7 @@ fn post_until_killed(address: &str, name: &str, killed: &AtomicBool, count: &Ato
         let word = format!("{name}-{number}");
         let sent = std::panic::catch_unwind(|| {
             let body = job(&format!("sleep 20\nprint {word}"), "");
-            client::request(address, "POST", "/v1/runs?wait=false", JSON, body.as_bytes())
+            http::request(address, "POST", "/v1/runs?wait=false", JSON, body.as_bytes())
         });
         match sent {
             Ok(response) if response.status == 202 => {

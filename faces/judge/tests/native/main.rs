@@ -6,8 +6,6 @@
 mod asynchronous;
 mod batches;
 mod callbacks;
-#[path = "../camisole/client.rs"]
-mod client;
 mod fake;
 mod fuzz;
 mod killed;

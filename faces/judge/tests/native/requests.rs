@@ -1,7 +1,7 @@
 //! Synchronous runs: what comes back, exactly, and what is refused, by name.
 
-use super::client;
 use super::world::{JSON, Setup, World, job, problem};
+use enclos_testkit::http;
 
 #[test]
 fn the_result_of_a_run_is_whole() {
@@ -152,9 +152,9 @@ fn faults_of_the_server_tell_nothing_of_it_and_harm_nobody_else() {
 fn a_full_queue_says_when_to_come_back() {
     let queue = enclos_pool::Settings { cores: 1, capacity: 1, per_key: 1, bytes: 1 << 20 };
     let world = Setup { queue, ..Setup::default() }.start();
-    let running = client::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
+    let running = http::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
     world.until(|world| world.running() == 1, "the first runs");
-    let waiting = client::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
+    let waiting = http::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
     world.until(|world| world.queue.metrics().waiting == 1, "the second waits");
     let response = world.post("/v1/runs", &job("", ""));
     assert_eq!((response.status, &*problem(&response).0), (503, "queue-full"));
@@ -166,9 +166,9 @@ fn a_full_queue_says_when_to_come_back() {
 fn a_client_that_goes_away_frees_its_place_at_once() {
     let queue = enclos_pool::Settings { cores: 1, capacity: 5, per_key: 5, bytes: 1 << 20 };
     let world = Setup { queue, ..Setup::default() }.start();
-    let running = client::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
+    let running = http::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
     world.until(|world| world.running() == 1, "the first runs");
-    let waiting = client::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
+    let waiting = http::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
     world.until(|world| world.queue.metrics().waiting == 1, "the second waits");
     drop(waiting);
     world.until(|world| world.queue.metrics().waiting == 0, "the second is gone");

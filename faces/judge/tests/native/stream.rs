@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use super::client;
 use super::world::{JSON, Setup, World, job, problem};
+use enclos_testkit::http;
 
 const ACCEPT: &[(&str, &str)] = &[("content-type", "application/json"), ("accept", "text/event-stream")];
 
@@ -15,7 +15,7 @@ struct Events(BufReader<TcpStream>);
 
 impl Events {
     fn begin(world: &World, body: &str) -> Self {
-        Self(BufReader::new(client::begin(&world.address, "POST", "/v1/runs", ACCEPT, body.as_bytes())))
+        Self(BufReader::new(http::begin(&world.address, "POST", "/v1/runs", ACCEPT, body.as_bytes())))
     }
 
     /// The next event, whose name is its type; `None`: the stream has ended.
@@ -84,7 +84,7 @@ fn without_live_output_there_is_none_until_the_end() {
 fn who_waits_is_told_where() {
     let queue = enclos_pool::Settings { cores: 1, capacity: 5, per_key: 5, bytes: 1 << 20 };
     let world = Setup { queue, ..Setup::default() }.start();
-    let running = client::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
+    let running = http::begin(&world.address, "POST", "/v1/runs", JSON, job("wait", "").as_bytes());
     world.until(|world| world.running() == 1, "the first runs");
     let mut events = Events::begin(&world, &job("", ""));
     let first = events.next().unwrap();

@@ -18,8 +18,8 @@ use enclos_judge::work::{Jobs, handler};
 use enclos_pool::{Local, Store};
 use serde_json::Value;
 
-use super::client::{self, Response};
 use super::fake::{Fake, PATIENCE};
+use enclos_testkit::http::{self, Response};
 
 const KEYS: &[Setting] = &[Setting { key: "keys", kind: Kind::Tables(KEY_SETTINGS), default: "", help: "" }];
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
-        client::request(&self.address, method, path, headers, body.as_bytes())
+        http::request(&self.address, method, path, headers, body.as_bytes())
     }
 
     pub fn get(&self, path: &str) -> Response {

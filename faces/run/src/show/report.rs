@@ -52,7 +52,7 @@ fn headline(report: &Report, look: Look) -> String {
         _ => Tone::Bad,
     };
     let how = match (report.signal, report.exit_code) {
-        (Some(signal), _) => match units::signal_name(signal) {
+        (Some(signal), _) => match enclos_spec::signal::name(signal) {
             Some(name) => format!(", ended by signal {signal} ({name})"),
             None => format!(", ended by signal {signal}"),
         },

@@ -51,44 +51,6 @@ pub fn percent(used: u64, limit: u64) -> u64 {
     if limit == 0 { 100 } else { u64::try_from(u128::from(used) * 100 / u128::from(limit)).unwrap_or(u64::MAX) }
 }
 
-/// The name of a signal, e.g. `SIGKILL`; of `signal(7)`, x86 and ARM.
-pub fn signal_name(number: i32) -> Option<&'static str> {
-    const NAMES: [&str; 31] = [
-        "SIGHUP",
-        "SIGINT",
-        "SIGQUIT",
-        "SIGILL",
-        "SIGTRAP",
-        "SIGABRT",
-        "SIGBUS",
-        "SIGFPE",
-        "SIGKILL",
-        "SIGUSR1",
-        "SIGSEGV",
-        "SIGUSR2",
-        "SIGPIPE",
-        "SIGALRM",
-        "SIGTERM",
-        "SIGSTKFLT",
-        "SIGCHLD",
-        "SIGCONT",
-        "SIGSTOP",
-        "SIGTSTP",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGURG",
-        "SIGXCPU",
-        "SIGXFSZ",
-        "SIGVTALRM",
-        "SIGPROF",
-        "SIGWINCH",
-        "SIGIO",
-        "SIGPWR",
-        "SIGSYS",
-    ];
-    usize::try_from(number).ok()?.checked_sub(1).and_then(|at| NAMES.get(at)).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,13 +85,5 @@ mod tests {
         assert_eq!(percent(1000, 1000), 100);
         assert_eq!(percent(u64::MAX, 1), u64::MAX);
         assert_eq!(percent(0, 0), 100);
-    }
-
-    #[test]
-    fn signals_have_their_names() {
-        assert_eq!(signal_name(9), Some("SIGKILL"));
-        assert_eq!(signal_name(31), Some("SIGSYS"));
-        assert_eq!(signal_name(0), None);
-        assert_eq!(signal_name(32), None);
     }
 }

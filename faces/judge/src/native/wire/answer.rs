@@ -2,69 +2,13 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Limits, Output};
 use crate::api;
 
-/// How a step, a test or a whole run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Verdict {
-    /// Ended with status 0 and, where somebody compared, was right.
-    Ok,
-    /// Not run.
-    Skipped,
-    /// Right in part.
-    Partial,
-    /// Ran well, printed something else.
-    WrongAnswer,
-    /// Ended by itself with a status other than 0.
-    RuntimeError,
-    /// Ended by a signal that no limit caused.
-    Signaled,
-    /// The writable places ran full.
-    DiskLimit,
-    /// Too many bytes on standard output or error.
-    OutputLimit,
-    /// The wall clock or the idle clock reached its limit.
-    Idleness,
-    /// CPU time reached its limit.
-    TimedOut,
-    /// The kernel killed at the memory limit.
-    OutOfMemory,
-    /// The system call filter killed.
-    Security,
-    /// Not compiled.
-    CompileError,
-    /// The checker or the interactor failed.
-    CheckerFailed,
-    /// Enclos failed.
-    InternalError,
-}
-
-impl From<api::Verdict> for Verdict {
-    fn from(verdict: api::Verdict) -> Self {
-        match verdict {
-            api::Verdict::Ok => Verdict::Ok,
-            api::Verdict::Skipped => Verdict::Skipped,
-            api::Verdict::Partial => Verdict::Partial,
-            api::Verdict::WrongAnswer => Verdict::WrongAnswer,
-            api::Verdict::RuntimeError => Verdict::RuntimeError,
-            api::Verdict::Signaled => Verdict::Signaled,
-            api::Verdict::DiskLimit => Verdict::DiskLimit,
-            api::Verdict::OutputLimit => Verdict::OutputLimit,
-            api::Verdict::Idleness => Verdict::Idleness,
-            api::Verdict::TimedOut => Verdict::TimedOut,
-            api::Verdict::OutOfMemory => Verdict::OutOfMemory,
-            api::Verdict::Security => Verdict::Security,
-            api::Verdict::CompileError => Verdict::CompileError,
-            api::Verdict::CheckerFailed => Verdict::CheckerFailed,
-            api::Verdict::InternalError => Verdict::InternalError,
-        }
-    }
-}
+pub use crate::api::Verdict;
 
 /// Why a verdict is what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -244,7 +188,7 @@ impl From<api::OutputFile> for FileReport {
 impl From<api::StepReport> for StepReport {
     fn from(step: api::StepReport) -> Self {
         Self {
-            verdict: step.verdict.into(),
+            verdict: step.verdict,
             evidence: step.evidence.map(Into::into),
             exit_code: step.exit_code,
             signal: step.signal,
@@ -268,13 +212,13 @@ impl From<api::StepReport> for StepReport {
 
 impl From<api::CheckReport> for CheckReport {
     fn from(check: api::CheckReport) -> Self {
-        Self { verdict: check.verdict.into(), share: check.share, message: check.message, run: check.step.map(Into::into) }
+        Self { verdict: check.verdict, share: check.share, message: check.message, run: check.step.map(Into::into) }
     }
 }
 
 impl From<api::RunFigures> for RunFigures {
     fn from(run: api::RunFigures) -> Self {
-        Self { verdict: run.verdict.into(), cpu_us: us(run.cpu), wall_us: us(run.wall), memory_bytes: run.memory }
+        Self { verdict: run.verdict, cpu_us: us(run.cpu), wall_us: us(run.wall), memory_bytes: run.memory }
     }
 }
 
@@ -282,7 +226,7 @@ impl From<api::TestReport> for TestReport {
     fn from(test: api::TestReport) -> Self {
         Self {
             name: test.name,
-            verdict: test.verdict.into(),
+            verdict: test.verdict,
             score: test.score,
             points: test.points,
             subtask: test.subtask,
@@ -295,14 +239,14 @@ impl From<api::TestReport> for TestReport {
 
 impl From<api::SubtaskScore> for SubtaskReport {
     fn from(subtask: api::SubtaskScore) -> Self {
-        Self { name: subtask.name, verdict: subtask.verdict.into(), score: subtask.score, points: subtask.points }
+        Self { name: subtask.name, verdict: subtask.verdict, score: subtask.score, points: subtask.points }
     }
 }
 
 impl From<api::Answer> for RunResult {
     fn from(answer: api::Answer) -> Self {
         Self {
-            verdict: answer.verdict.into(),
+            verdict: answer.verdict,
             score: answer.score,
             points: answer.points,
             subtasks: answer.subtasks.into_iter().map(Into::into).collect(),
@@ -320,7 +264,7 @@ mod tests {
     #[test]
     fn every_verdict_has_its_word() {
         for verdict in api::Verdict::ALL {
-            assert_eq!(serde_json::to_value(Verdict::from(verdict)).unwrap(), verdict.as_str());
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.as_str());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use enclos_sandbox::spec::signal;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -107,21 +108,9 @@ pub enum ClientMessage {
 pub struct Signal(pub i32);
 
 /// The signals that have a name here: those that people send (`signal(7)`).
-const NAMES: [(&str, i32); 14] = [
-    ("SIGHUP", 1),
-    ("SIGINT", 2),
-    ("SIGQUIT", 3),
-    ("SIGABRT", 6),
-    ("SIGKILL", 9),
-    ("SIGUSR1", 10),
-    ("SIGSEGV", 11),
-    ("SIGUSR2", 12),
-    ("SIGPIPE", 13),
-    ("SIGALRM", 14),
-    ("SIGTERM", 15),
-    ("SIGCONT", 18),
-    ("SIGSTOP", 19),
-    ("SIGWINCH", 28),
+const NAMES: [&str; 14] = [
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCONT",
+    "SIGSTOP", "SIGWINCH",
 ];
 
 impl<'de> Deserialize<'de> for Signal {
@@ -142,8 +131,8 @@ impl<'de> Deserialize<'de> for Signal {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Signal, E> {
-                let known = NAMES.iter().find(|(known, _)| *known == name);
-                known.map(|(_, number)| Signal(*number)).ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
+                let known = NAMES.contains(&name).then(|| signal::number(name)).flatten();
+                known.map(Signal).ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
             }
         }
         deserializer.deserialize_any(Word)
@@ -153,7 +142,7 @@ impl<'de> Deserialize<'de> for Signal {
 impl PartialSchema for Signal {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).minimum(Some(1)).maximum(Some(64));
-        let name = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(NAMES.map(|(name, _)| name)));
+        let name = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(NAMES));
         RefOr::T(Schema::OneOf(OneOfBuilder::new().item(number).item(name).description(Some("A signal, by number or by name.")).build()))
     }
 }

@@ -1,4 +1,4 @@
-//! A small HTTP client that says exactly what it is told to.
+//! A small HTTP client that says exactly what it is told to, for tests of servers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,20 +10,35 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// An answer.
 #[derive(Debug)]
 pub struct Response {
+    /// The status code.
     pub status: u16,
+    /// Names as the server wrote them.
     pub headers: Vec<(String, String)>,
+    /// All of it.
     pub body: Vec<u8>,
 }
 
 impl Response {
+    /// The first header of this name, in any case.
+    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// The body.
+    ///
+    /// # Panics
+    /// When it is no UTF-8.
+    #[must_use]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 
+    /// The body.
+    ///
+    /// # Panics
+    /// When it is no JSON, or is not said to be.
+    #[must_use]
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
         serde_json::from_slice(&self.body).expect("JSON")
@@ -34,7 +49,7 @@ impl Response {
 pub fn begin(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
