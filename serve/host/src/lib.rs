@@ -4,6 +4,7 @@
 //! - [`listen`]: addresses, and which of them need keys.
 //! - [`connections`]: takes connections, bounds them, ends gracefully.
 //! - [`body`]: bounds on how large and how slow a request may be.
+//! - [`cancel`]: ends a piece of work from outside.
 //! - [`keys`]: who calls, and how much of everything that is worth.
 //! - [`health`], [`metrics`], [`log`]: what an operator sees.
 //! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod cancel;
 pub mod connections;
 pub mod health;
 pub mod keys;

@@ -6,7 +6,6 @@
 //! Nothing here holds a path of the host, and no error text does: they may be shown to clients.
 
 mod answer;
-mod cancel;
 mod job;
 mod limits;
 mod observer;
@@ -15,7 +14,7 @@ mod status;
 use std::fmt;
 
 pub use answer::{Answer, CheckReport, Evidence, OutputFile, RunFigures, StepReport, SubtaskScore, TestReport, Verdict};
-pub use cancel::{Cancel, CancelGuard};
+pub use enclos_host::cancel::{Cancel, CancelGuard};
 pub use job::{Checker, Job, Program, SourceFile, StepOptions, Test};
 pub use limits::{LimitSettings, Limits};
 pub use observer::{Controls, NoObserver, Observer, Step, Stream};

@@ -1,4 +1,4 @@
-//! Ending a job from outside.
+//! Ending a piece of work from outside.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ struct State {
     wakers: BTreeMap<u64, Waker>,
 }
 
-/// A flag that ends a job. Cheap to clone; all clones are one flag.
+/// A flag that ends a piece of work. Cheap to clone; all clones are one flag.
 #[derive(Clone, Default)]
 pub struct Cancel {
     state: Arc<Mutex<State>>,
@@ -45,8 +45,7 @@ impl Cancel {
         Cancel::default()
     }
 
-    /// Sets it: every sandbox of the job is killed at once, and [`Judge::run`](super::Judge::run) returns
-    /// [`JobError::Cancelled`](super::JobError::Cancelled). Setting it again does nothing.
+    /// Sets it, and calls everybody who waits for that. Setting it again does nothing.
     pub fn cancel(&self) {
         let wakers = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,54 @@
+//! Sessions: shells that last.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+/// A session to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSession {
+    /// Path of the shell inside; empty: `/bin/sh`.
+    pub shell: String,
+    /// Variables over the sandbox's.
+    pub env: BTreeMap<String, String>,
+    /// A terminal of this size (rows, columns), to be attached to; without, commands are run one by one with separate streams.
+    pub terminal: Option<(u16, u16)>,
+    /// Where it starts; `None`: the workspace.
+    pub workdir: Option<String>,
+}
+
+/// Whether the shell lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// It lives.
+    Active,
+    /// It has ended.
+    Closed,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// `sess_…`.
+    pub id: String,
+    /// Its sandbox.
+    pub sandbox_id: String,
+    /// Whether the shell lives.
+    pub status: SessionStatus,
+    /// Path of the shell.
+    pub shell: String,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub closed_at: Option<i64>,
+    /// What the shell ended with; 128 + n after signal n.
+    pub exit_code: Option<i32>,
+    /// It has a terminal.
+    pub terminal: bool,
+}
+
+/// The caller's end of a session's terminal. Reading gives what is shown, writing types; the end of the file is the end of the shell.
+#[derive(Debug)]
+pub struct Terminal {
+    /// To read from and to write to.
+    pub master: File,
+}

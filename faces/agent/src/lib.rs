@@ -1,0 +1,7 @@
+//! The agent face: sandboxes that live, hold a workspace, run commands and shells, and whose changes are looked at, kept or thrown away.
+//!
+//! - [`api`]: the seam between the face and its transports.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
