@@ -12,6 +12,8 @@ pub struct NewSession {
     pub env: BTreeMap<String, String>,
     /// A terminal of this size (rows, columns), to be attached to; without, commands are run one by one with separate streams.
     pub terminal: Option<(u16, u16)>,
+    /// Run this program with these arguments in the shell's place; needs a terminal, and then `shell` is empty. The session ends with it.
+    pub argv: Vec<String>,
     /// Where it starts; `None`: the workspace.
     pub workdir: Option<String>,
 }
