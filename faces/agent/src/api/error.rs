@@ -23,16 +23,16 @@ pub enum AgentError {
         /// As given.
         id: String,
     },
-    /// `FAILED_PRECONDITION`.
+    /// `FAILED_PRECONDITION`; 409 in the native interface.
     #[error("sandbox is already running")]
     AlreadyRunning,
-    /// `FAILED_PRECONDITION`.
+    /// `FAILED_PRECONDITION`; 409 in the native interface.
     #[error("sandbox is not running")]
     NotRunning,
-    /// `FAILED_PRECONDITION`.
+    /// `FAILED_PRECONDITION`; 409 in the native interface.
     #[error("session is closed")]
     SessionClosed,
-    /// Not as things stand now: `FAILED_PRECONDITION`, 400.
+    /// Not as things stand now: `FAILED_PRECONDITION`, which is 400 over the REST of `sandbox.v1`; 409 in the native interface.
     #[error("{0}")]
     Precondition(String),
     /// Somebody else changed the same: `ABORTED`, 409.

@@ -9,6 +9,17 @@ pub struct FileRange {
     pub length: Option<u64>,
 }
 
+/// What of a file was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePart {
+    /// Fewer than were asked for only at the end of the file, or at the server's bound; `size` tells which.
+    pub bytes: Vec<u8>,
+    /// Bytes of the whole file, as it was then.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {

@@ -22,7 +22,7 @@ pub use change::{Change, Commit, Committed, Conflict, Snapshot};
 pub use codebase::{Codebase, Download, NewCodebase, TreeEntry, Uploaded, Version};
 pub use command::{Exec, ExecResult, NoWatcher, Stream, Verdict, Watcher};
 pub use error::{AgentError, Result};
-pub use file::{Entry, EntryKind, FileRange, WatchEvent};
+pub use file::{Entry, EntryKind, FilePart, FileRange, WatchEvent};
 pub use sandbox::{Endings, Image, Network, NewSandbox, Resources, Runtime, Sandbox, SandboxFilter, SandboxStatus};
 pub use session::{NewSession, Session, SessionStatus, Terminal};
 
@@ -144,7 +144,7 @@ pub trait Agent: Send + Sync {
     fn attach(&self, caller: &Caller, id: &str) -> Result<Terminal>;
 
     /// Reads a file of a running sandbox, as its commands would: the rules decide, and no link is followed out of the workspace.
-    fn read_file(&self, caller: &Caller, sandbox: &str, path: &str, range: FileRange) -> Result<Vec<u8>>;
+    fn read_file(&self, caller: &Caller, sandbox: &str, path: &str, range: FileRange) -> Result<FilePart>;
     /// Writes a file of a running sandbox, as its commands would; there whole or not at all. `mode`: 0644 without.
     fn write_file(&self, caller: &Caller, sandbox: &str, path: &str, mode: Option<u32>, from: &mut dyn Read) -> Result<u64>;
     /// Lists a directory of a running sandbox, as its commands see it.

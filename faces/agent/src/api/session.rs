@@ -48,9 +48,17 @@ pub struct Session {
     pub terminal: bool,
 }
 
-/// The caller's end of a session's terminal. Reading gives what is shown, writing types; the end of the file is the end of the shell.
-#[derive(Debug)]
+/// The caller's end of a session's terminal. Reading gives what is shown, writing types; the end of the file (or EIO) is the end of the shell.
+/// The holder may put `master` into non-blocking mode, which every copy of the descriptor shares.
 pub struct Terminal {
     /// To read from and to write to.
     pub master: File,
+    /// Dropped when the holder is done: the next may attach then.
+    pub place: Box<dyn Send>,
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terminal").field("master", &self.master).finish_non_exhaustive()
+    }
 }
