@@ -133,6 +133,18 @@ impl Session<'_> {
         self.adopt_object(tree, true)
     }
 
+    /// Keeps a blob until the session ends, if the store or this session has it; `false`: neither has.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn adopt_blob(&mut self, digest: Digest) -> Result<bool, CasError> {
+        match self.adopt_object(digest, false) {
+            Ok(()) => Ok(true),
+            Err(CasError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn adopt_object(&mut self, digest: Digest, tree: bool) -> Result<(), CasError> {
         if self.pinned.contains(&digest) {
             return Ok(());

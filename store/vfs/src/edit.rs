@@ -1,6 +1,6 @@
 //! New trees from old ones: only the directories on the way to a change are written anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
 use enclos_cas::{Digest, Entry, Session, Store, Tree};
@@ -47,6 +47,54 @@ pub fn find(store: &Store, top: &Digest, path: &TreePath) -> Result<Option<Entry
 /// [`VfsError::WrongKind`] for an edit below a file or link; the store's.
 pub fn apply(session: &mut Session<'_>, store: &Store, top: Digest, edits: &BTreeMap<TreePath, Edit>) -> Result<Digest, VfsError> {
     session.adopt(top)?;
+    apply_in(&mut Written { session, store }, top, edits)
+}
+
+/// Where trees are read and put.
+pub(crate) trait Trees {
+    fn tree(&self, digest: &Digest) -> Result<Tree, VfsError>;
+    fn put(&mut self, tree: &Tree) -> Result<Digest, VfsError>;
+}
+
+struct Written<'a, 's> {
+    session: &'a mut Session<'s>,
+    store: &'a Store,
+}
+
+impl Trees for Written<'_, '_> {
+    fn tree(&self, digest: &Digest) -> Result<Tree, VfsError> {
+        Ok(self.store.tree(digest)?)
+    }
+    fn put(&mut self, tree: &Tree) -> Result<Digest, VfsError> {
+        Ok(self.session.put_tree(tree)?)
+    }
+}
+
+/// Trees that are only looked at: new ones stay in memory, and the files they name need not be stored.
+pub(crate) struct Draft<'a> {
+    store: &'a Store,
+    made: HashMap<Digest, Tree>,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(store: &'a Store) -> Draft<'a> {
+        Draft { store, made: HashMap::new() }
+    }
+}
+
+impl Trees for Draft<'_> {
+    fn tree(&self, digest: &Digest) -> Result<Tree, VfsError> {
+        self.made.get(digest).map_or_else(|| Ok(self.store.tree(digest)?), |tree| Ok(tree.clone()))
+    }
+    fn put(&mut self, tree: &Tree) -> Result<Digest, VfsError> {
+        let digest = tree.digest();
+        self.made.insert(digest, tree.clone());
+        Ok(digest)
+    }
+}
+
+/// As [`apply`], with the trees in either place.
+pub(crate) fn apply_in(trees: &mut impl Trees, top: Digest, edits: &BTreeMap<TreePath, Edit>) -> Result<Digest, VfsError> {
     let mut plan = Node::default();
     for (path, edit) in edits {
         let mut node = &mut plan;
@@ -58,8 +106,8 @@ pub fn apply(session: &mut Session<'_>, store: &Store, top: Digest, edits: &BTre
     if matches!(plan.edit, Some(Edit::Put(_) | Edit::Remove)) {
         return Err(VfsError::WrongKind { path: TreePath::top(), why: "the top is a directory and stays one" });
     }
-    let before = store.tree(&top)?.as_entry(top, DIRECTORY_MODE);
-    match plan.carry_out(session, store, &TreePath::top(), Some(&before))? {
+    let before = trees.tree(&top)?.as_entry(top, DIRECTORY_MODE);
+    match plan.carry_out(trees, &TreePath::top(), Some(&before))? {
         Some(Entry::Directory { digest, .. }) => Ok(digest),
         _ => Err(VfsError::WrongKind { path: TreePath::top(), why: "the top is a directory and stays one" }),
     }
@@ -73,13 +121,7 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
-    fn carry_out(
-        &self,
-        session: &mut Session<'_>,
-        store: &Store,
-        path: &TreePath,
-        before: Option<&Entry>,
-    ) -> Result<Option<Entry>, VfsError> {
+    fn carry_out(&self, trees: &mut impl Trees, path: &TreePath, before: Option<&Entry>) -> Result<Option<Entry>, VfsError> {
         match self.edit {
             Some(Edit::Put(entry)) if self.below.is_empty() => return Ok(Some(entry.clone())),
             Some(Edit::Remove) if self.below.is_empty() => return Ok(None),
@@ -89,7 +131,7 @@ impl Node<'_> {
             _ => {}
         }
         let (mut tree, old_mode) = match before {
-            Some(Entry::Directory { digest, mode, .. }) => (store.tree(digest)?, *mode),
+            Some(Entry::Directory { digest, mode, .. }) => (trees.tree(digest)?, *mode),
             None => (Tree::default(), DIRECTORY_MODE),
             Some(_) if self.edit.is_some() => (Tree::default(), DIRECTORY_MODE),
             Some(_) => {
@@ -98,7 +140,7 @@ impl Node<'_> {
         };
         let mode = if let Some(Edit::Directory { mode }) = self.edit { *mode } else { old_mode };
         for (name, node) in &self.below {
-            let after = node.carry_out(session, store, &path.join(name), tree.get(name))?;
+            let after = node.carry_out(trees, &path.join(name), tree.get(name))?;
             match after {
                 Some(entry) => {
                     tree.insert(name, entry).map_err(|_| VfsError::WrongKind { path: path.join(name), why: "no entry can be so" })?
@@ -110,7 +152,7 @@ impl Node<'_> {
             // Something was to be removed where nothing is.
             return Ok(None);
         }
-        let digest = session.put_tree(&tree)?;
+        let digest = trees.put(&tree)?;
         Ok(Some(tree.as_entry(digest, mode)))
     }
 }

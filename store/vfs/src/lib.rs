@@ -39,7 +39,7 @@ pub use error::VfsError;
 pub use layers::{Lower, Ownership, Writable};
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};
-pub use workspace::{Bounds, Change, Committed, Conflict, Denied, HeldBack, Layers, Marks, Snapshot, View, What, Workspace};
+pub use workspace::{Bounds, Change, Committed, Conflict, Conflicts, Denied, HeldBack, Layers, Marks, Snapshot, View, What, Workspace};
 
 /// Everything this crate keeps, in one directory. One process at a time has it open; its threads share it.
 #[derive(Debug)]

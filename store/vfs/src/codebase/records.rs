@@ -10,7 +10,9 @@ use crate::VfsError;
 use crate::error::Metadata;
 
 /// Version of the tables (`PRAGMA user_version`).
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// From version 1, which knew no publishing.
+const FROM_1: &str = "ALTER TABLE workspace ADD COLUMN published TEXT; ALTER TABLE snapshot ADD COLUMN published TEXT;";
 
 /// A codebase: a name for a line of versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +124,9 @@ impl Records {
         let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).metadata("reading")?;
         match found {
             0 => transaction.execute_batch(include_str!("schema.sql")).metadata("making")?,
+            1 => transaction.execute_batch(FROM_1).metadata("making")?,
             SCHEMA => {}
-            _ => return Err(invalid("metadata version", &found.to_string(), "this program knows version 1 only")),
+            _ => return Err(invalid("metadata version", &found.to_string(), "this program knows versions 1 and 2 only")),
         }
         transaction.pragma_update(None, "user_version", SCHEMA).metadata("making")?;
         transaction.commit().metadata("making")?;
@@ -140,9 +143,13 @@ const CODEBASE: &str =
     "SELECT c.number, c.id, c.name, c.owner, c.created, v.number, v.parent, v.tree, v.author, v.created, v.bytes, v.files
    FROM codebase c JOIN version v ON v.codebase = c.id AND v.number = c.head";
 
+/// Reads a digest out of a column.
+pub(crate) fn digest(column: usize, text: &str) -> rusqlite::Result<Digest> {
+    text.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e)))
+}
+
 fn version(row: &Row<'_>, from: usize) -> rusqlite::Result<Version> {
-    let tree: String = row.get(from + 2)?;
-    let tree = tree.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(from + 2, rusqlite::types::Type::Text, Box::new(e)))?;
+    let tree = digest(from + 2, &row.get::<_, String>(from + 2)?)?;
     Ok(Version {
         number: row.get(from)?,
         parent: row.get(from + 1)?,
@@ -198,9 +205,11 @@ pub(crate) fn insert_version(connection: &Connection, codebase: &str, version: &
     Ok(())
 }
 
-/// Trees of all versions: what a collection must keep.
+/// Trees of all versions, and those published last: what a collection must keep.
 pub(crate) fn roots(connection: &Connection) -> Result<Vec<Digest>, VfsError> {
-    let mut statement = connection.prepare("SELECT DISTINCT tree FROM version").metadata("reading")?;
+    let sql = "SELECT tree FROM version UNION SELECT published FROM workspace WHERE published IS NOT NULL
+               UNION SELECT published FROM snapshot WHERE published IS NOT NULL";
+    let mut statement = connection.prepare(sql).metadata("reading")?;
     let found = statement.query_map([], |row| row.get::<_, String>(0)).metadata("reading")?;
     let texts: Vec<String> = found.collect::<rusqlite::Result<_>>().metadata("reading")?;
     texts.iter().map(|text| text.parse().map_err(|_| invalid("tree", text, "the metadata are damaged"))).collect()

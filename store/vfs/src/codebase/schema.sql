@@ -25,6 +25,7 @@ CREATE TABLE workspace (
   version    INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   created    INTEGER NOT NULL,
+  published  TEXT,
   FOREIGN KEY (codebase, version) REFERENCES version (codebase, number)
 ) STRICT;
 CREATE TABLE snapshot (
@@ -34,5 +35,6 @@ CREATE TABLE snapshot (
   codebase  TEXT NOT NULL REFERENCES codebase (id),
   version   INTEGER NOT NULL,
   created   INTEGER NOT NULL,
+  published TEXT,
   FOREIGN KEY (codebase, version) REFERENCES version (codebase, number)
 ) STRICT;

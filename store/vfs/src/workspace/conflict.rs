@@ -64,23 +64,36 @@ pub(crate) fn edits(changes: &[Change]) -> BTreeMap<TreePath, Edit> {
     changes.iter().filter(|c| c.denied.is_none()).filter_map(|c| Some((c.path.clone(), edit(c)?))).collect()
 }
 
-/// Changes that cannot be made to `head` without losing what somebody else did since `base`.
-pub(crate) fn conflicts(store: &Store, base: &Digest, head: &Digest, changes: &[Change]) -> Result<Vec<Conflict>, VfsError> {
+/// Edits as they are to be made to `head`, and the changes that cannot be made without losing what somebody else did since `base`. What `head`
+/// has already is neither.
+pub(crate) fn merge(
+    store: &Store,
+    base: &Digest,
+    head: &Digest,
+    changes: &[Change],
+) -> Result<(BTreeMap<TreePath, Edit>, Vec<Conflict>), VfsError> {
+    let all = edits(changes);
     if base == head {
-        return Ok(Vec::new());
+        return Ok((all, Vec::new()));
     }
     let trees = Trees { store, read: RefCell::default() };
-    let edits = edits(changes);
-    let mut found = Vec::new();
-    for (path, edit) in &edits {
+    let ours: HashMap<&TreePath, &Change> = changes.iter().map(|change| (&change.path, change)).collect();
+    let (mut fitting, mut found) = (BTreeMap::new(), Vec::new());
+    for (path, edit) in &all {
         let (old, new) = (trees.find(base, path)?, trees.find(head, path)?);
-        if fits(edit, old.as_ref(), new.as_ref()) && way_is_open(&trees, base, head, path, &edits)? {
+        match (edit, &new) {
+            (Edit::Remove, None) => continue,
+            (Edit::Put(entry), Some(there)) if entry == there => continue,
+            _ => {}
+        }
+        if fits(edit, old.as_ref(), new.as_ref()) && way_is_open(&trees, base, head, path, &all)? {
+            fitting.insert(path.clone(), edit.clone());
             continue;
         }
-        let ours = changes.iter().find(|c| c.path == *path).and_then(|c| c.after.clone());
+        let ours = ours.get(path).and_then(|change| change.after.clone());
         found.push(Conflict { path: path.clone(), base: old.as_ref().map(What::from), theirs: new.as_ref().map(What::from), ours });
     }
-    Ok(found)
+    Ok((fitting, found))
 }
 
 fn fits(edit: &Edit, old: Option<&Entry>, new: Option<&Entry>) -> bool {
@@ -88,8 +101,7 @@ fn fits(edit: &Edit, old: Option<&Entry>, new: Option<&Entry>) -> bool {
         (Edit::Directory { mode }, Some(Entry::Directory { mode: old, .. }), Some(Entry::Directory { mode: new, .. })) => {
             old == new || mode == new
         }
-        (Edit::Directory { .. }, None, Some(Entry::Directory { .. })) | (Edit::Remove, _, None) => true,
-        (Edit::Put(entry), _, Some(new)) if entry == new => true,
+        (Edit::Directory { .. }, None, Some(Entry::Directory { .. })) => true,
         _ => old == new,
     }
 }

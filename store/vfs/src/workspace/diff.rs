@@ -93,6 +93,13 @@ pub struct Change {
     pub denied: Option<Denied>,
 }
 
+impl Change {
+    /// Whether only the bits of a directory change.
+    pub(crate) fn stays_a_directory(&self) -> bool {
+        matches!((&self.before, &self.after), (Some(What::Directory { .. }), Some(What::Directory { .. })))
+    }
+}
+
 /// `A`, `M` or `D`, and the path, as version control shows changes.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,8 +270,8 @@ impl Walk<'_, '_> {
         }
         let level = self.view.rules.level(path);
         let foreign = matches!(self.view.ownership, Ownership::Two { command, .. } if stat.st_uid != command.0);
-        if foreign && level == Level::View && base.is_some() && stat.st_mode & 0o777 == 0 {
-            // The placeholder, which came along with a change of its names or times.
+        if foreign && level == Level::View && stat.st_mode & 0o777 == 0 {
+            // The placeholder, which came along with a change of its names or times, or was pushed.
             return Ok(());
         }
         let limit = self.view.bounds.bytes;
@@ -296,7 +303,7 @@ impl Walk<'_, '_> {
         let explained = self.view.rules.explain(path);
         let mut denied = (explained.level != Level::Write).then(|| Denied::Rules(Box::new(explained)));
         if let (None, Some(entry @ Entry::Directory { .. }), false) = (&denied, base, matches!(after, What::Directory { .. })) {
-            denied = self.protected(path, entry)?.map(Denied::Protects);
+            denied = protected(self.store, self.view.rules, path, entry)?.map(Denied::Protects);
         }
         self.changes.push(Change { path: path.clone(), before: base.map(What::from), after: Some(after), denied });
         Ok(())
@@ -304,7 +311,7 @@ impl Walk<'_, '_> {
 
     fn removed(&mut self, path: TreePath, base: &Entry) -> Result<(), VfsError> {
         let explained = self.view.rules.explain(&path);
-        let denied = match self.protected(&path, base)? {
+        let denied = match protected(self.store, self.view.rules, &path, base)? {
             // It was never shown: the mask's own whiteout, or what became of it.
             Some(_) if explained.level == Level::None && !self.shown(&path, base)? => return Ok(()),
             Some(why) if why.path == path => Some(Denied::Rules(why)),
@@ -314,33 +321,34 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// The first path, this one and below, that may not be removed.
-    fn protected(&self, path: &TreePath, entry: &Entry) -> Result<Option<Box<Explanation>>, VfsError> {
-        let own = self.view.rules.explain(path);
-        if own.level != Level::Write {
-            return Ok(Some(Box::new(own)));
-        }
-        self.below(entry, |name, entry| self.protected(&path.join(name), entry))
-    }
-
     /// Whether this path, or something below it, is visible.
     fn shown(&self, path: &TreePath, entry: &Entry) -> Result<bool, VfsError> {
         if self.view.rules.level(path) >= Level::View {
             return Ok(true);
         }
-        self.below(entry, |name, entry| self.shown(&path.join(name), entry).map(|shown| shown.then_some(()))).map(|found| found.is_some())
+        let shown = |name: &OsStr, entry: &Entry| self.shown(&path.join(name), entry).map(|shown| shown.then_some(()));
+        below(self.store, entry, shown).map(|found| found.is_some())
     }
+}
 
-    fn below<T>(&self, entry: &Entry, look: impl Fn(&OsStr, &Entry) -> Result<Option<T>, VfsError>) -> Result<Option<T>, VfsError> {
-        if let Entry::Directory { digest, .. } = entry {
-            for (name, entry) in self.store.tree(digest)?.iter() {
-                if let Some(found) = look(name, entry)? {
-                    return Ok(Some(found));
-                }
+/// The first path, this one and below, that may not be removed.
+pub(crate) fn protected(store: &Store, rules: &Rules, path: &TreePath, entry: &Entry) -> Result<Option<Box<Explanation>>, VfsError> {
+    let own = rules.explain(path);
+    if own.level != Level::Write {
+        return Ok(Some(Box::new(own)));
+    }
+    below(store, entry, |name, entry| protected(store, rules, &path.join(name), entry))
+}
+
+fn below<T>(store: &Store, entry: &Entry, look: impl Fn(&OsStr, &Entry) -> Result<Option<T>, VfsError>) -> Result<Option<T>, VfsError> {
+    if let Entry::Directory { digest, .. } = entry {
+        for (name, entry) in store.tree(digest)?.iter() {
+            if let Some(found) = look(name, entry)? {
+                return Ok(Some(found));
             }
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 /// Holds back what stands below a change that is held back; but not below a directory that only was to get other bits.
@@ -354,8 +362,7 @@ pub(crate) fn hold_back_below(changes: &mut [Change]) {
                 }
             }
             _ => {
-                let stays = matches!((&change.before, &change.after), (Some(What::Directory { .. }), Some(What::Directory { .. })));
-                above = (change.denied.is_some() && !stays).then(|| change.path.clone());
+                above = (change.denied.is_some() && !change.stays_a_directory()).then(|| change.path.clone());
             }
         }
     }

@@ -5,22 +5,24 @@
 //! snapshots/ID/upper                        copies of uppers
 //! ```
 //!
-//! [`Vfs::layers`] says what to mount. When nothing runs in the workspace any more, [`Vfs::diff`] tells what was changed, [`Vfs::commit`] makes a
-//! version of it or nothing, [`Vfs::rollback`] throws it away; [`Vfs::snapshot`], [`Vfs::restore`] and [`Vfs::fork`] copy it. A new version, the
-//! workspace's step onto it and its new, empty upper are one transaction; whatever is cut off, the next [`Vfs::open`] finds one state or the
-//! other and removes the rest.
+//! [`Vfs::layers`] says what to mount. While nothing runs in the workspace, [`Vfs::diff`] tells what was changed, [`Vfs::publish`] makes a version of
+//! it and lets the workspace go on, [`Vfs::commit`] also steps onto that version, [`Vfs::rollback`] throws it away; [`Vfs::snapshot`],
+//! [`Vfs::restore`] and [`Vfs::fork`] copy it. A new version and what it means for the workspace are one transaction; whatever is cut off, the
+//! next [`Vfs::open`] finds one state or the other and removes the rest.
 //!
 //! **The caller sees to it that nothing runs in a workspace** while it is read or copied (ARCHITECTURE.md, invariant 6).
 
+mod changed;
 mod conflict;
 mod diff;
 pub(crate) mod files;
+mod publish;
 mod records;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use enclos_cas::{CasError, Digest, Hasher, Quantity, beneath};
+use enclos_cas::{Digest, beneath};
 use rusqlite::params;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, renameat_with, syncfs};
 use rustix::io::Errno;
@@ -28,8 +30,8 @@ use rustix::io::Errno;
 use crate::codebase::records::new_id;
 use crate::error::{During, Metadata};
 use crate::layers::Ownership;
-use crate::{By, Page, PageRequest, Rules, TreePath, Version, Vfs, VfsError, edit};
-use records::{advance, insert_snapshot, insert_workspace, list_snapshots, list_workspaces, read_snapshot, read_workspace};
+use crate::{Page, PageRequest, Rules, TreePath, Version, Vfs, VfsError};
+use records::{insert_snapshot, insert_workspace, list_snapshots, list_workspaces, read_snapshot, read_workspace, update};
 
 pub use conflict::Conflict;
 pub use diff::{Bounds, Change, Denied, View, What};
@@ -52,24 +54,41 @@ pub struct Layers {
 pub enum HeldBack {
     /// It makes no version and names them.
     Refuse,
-    /// It makes a version without them and names them. They are gone then.
+    /// It makes a version without them and names them. After a commit they are gone; after publishing they are in the workspace still, and are
+    /// named every time.
     Drop,
+}
+
+/// What publishing does with paths that somebody else changed too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// It makes no version and names them.
+    Refuse,
+    /// It leaves them, and what is below them, as the codebase has them, and names them; every time, until both agree.
+    Skip,
 }
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// A version was made; the workspace stands on it, with an empty upper: mount it anew.
+    /// A version holds it.
     Made {
-        /// The version.
+        /// The version: a new one, or the newest if that had all of it.
         version: Version,
-        /// What is new in it.
+        /// What is in it now.
         changes: Vec<Change>,
-        /// What was held back, and is gone.
-        dropped: Vec<Change>,
+        /// What the rules forbid.
+        held_back: Vec<Change>,
+        /// What was left as the codebase has it.
+        conflicts: Vec<Conflict>,
     },
-    /// There was nothing to commit. All stays as it is.
-    Nothing,
+    /// There was nothing else to put into a version. All stays as it is.
+    Nothing {
+        /// What the rules forbid.
+        held_back: Vec<Change>,
+        /// What was left as the codebase has it.
+        conflicts: Vec<Conflict>,
+    },
     /// Some changes may not be. All stays as it is.
     Denied(Vec<Change>),
     /// Somebody else changed the same paths. All stays as it is.
@@ -83,7 +102,7 @@ impl Vfs {
     /// [`VfsError::Unknown`].
     pub fn create_workspace(&self, codebase: &str, version: Option<u64>, now: i64) -> Result<Workspace, VfsError> {
         let version = self.version(codebase, version)?.number;
-        let new = Workspace { id: new_id("ws")?, codebase: codebase.to_owned(), version, generation: 0, created: now };
+        let new = Workspace { id: new_id("ws")?, codebase: codebase.to_owned(), version, generation: 0, created: now, published: None };
         insert_workspace(&self.records().lock(), &new)?;
         Ok(new)
     }
@@ -133,84 +152,19 @@ impl Vfs {
         Ok(Layers { lower: below.lower, upper: place.join("upper"), work: place.join("work") })
     }
 
-    /// What was changed, in the order of paths; held back or not. Nothing may run in the workspace.
-    ///
-    /// # Errors
-    /// [`VfsError::Unknown`], [`VfsError::Quota`] beyond the bounds, marks of an overlay that was mounted otherwise than told, or the kernel's.
-    pub fn diff(&self, id: &str, view: &View<'_>) -> Result<Vec<Change>, VfsError> {
-        let workspace = self.workspace(id)?;
-        self.walk_upper(&workspace, view, &mut |file, most| {
-            let (mut hasher, mut size) = (Hasher::default(), 0);
-            let mut reader = std::io::Read::take(file, most.saturating_add(1));
-            let mut buffer = vec![0; 128 << 10];
-            loop {
-                match std::io::Read::read(&mut reader, &mut buffer).during("reading", "the workspace")? {
-                    0 if size > most => return Err(too_large(view)),
-                    0 => return Ok((hasher.finish(), size)),
-                    count => {
-                        hasher.update(&buffer[..count]);
-                        size += count as u64;
-                    }
-                }
-            }
-        })
-    }
-
-    /// Makes a version of what was changed, all of it or nothing. Nothing may run in the workspace.
-    ///
-    /// # Errors
-    /// As [`Vfs::diff`], [`VfsError::Quota`], and [`VfsError::InUse`] when somebody else commits or rolls back this workspace at the same time.
-    pub fn commit(&self, id: &str, view: &View<'_>, held_back: HeldBack, by: By<'_>) -> Result<Committed, VfsError> {
-        let workspace = self.workspace(id)?;
-        let base = self.version(&workspace.codebase, Some(workspace.version))?;
-        let mut session = self.store().session();
-        session.adopt(base.tree)?;
-        let changes = self.walk_upper(&workspace, view, &mut |file, most| {
-            session.put(file, most).map_err(|error| match error {
-                CasError::Quota { quantity: Quantity::Bytes, .. } => too_large(view),
-                other => other.into(),
-            })
-        })?;
-        let (dropped, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.denied.is_some());
-        if !dropped.is_empty() && held_back == HeldBack::Refuse {
-            return Ok(Committed::Denied(dropped));
-        }
-        if changes.is_empty() {
-            return Ok(Committed::Nothing);
-        }
-        loop {
-            let head = self.version(&workspace.codebase, None)?;
-            let conflicts = conflict::conflicts(self.store(), &base.tree, &head.tree, &changes)?;
-            if !conflicts.is_empty() {
-                return Ok(Committed::Conflicts(conflicts));
-            }
-            let tree = edit::apply(&mut session, self.store(), head.tree, &conflict::edits(&changes))?;
-            session.settle()?;
-            let version = self.next_version(&head, tree, by)?;
-            let step = |connection: &rusqlite::Connection| match advance(connection, &workspace, version.number, workspace.generation + 1)?
-            {
-                true => Ok(()),
-                false => Err(busy(&workspace)),
-            };
-            if self.record(&workspace.codebase, &head, &version, step)? {
-                files::remove(&self.generation(&workspace))?;
-                return Ok(Committed::Made { version, changes, dropped });
-            }
-        }
-    }
-
-    /// Throws away what was changed, and stays on the version or, with `onto`, goes to another. Nothing may run in the workspace.
+    /// Throws away what was changed, and stays on the version or, with `onto`, goes to another. What was published stays in the codebase. Nothing may run in the workspace.
     ///
     /// # Errors
     /// [`VfsError::Unknown`], [`VfsError::InUse`] as in [`Vfs::commit`], or the kernel's.
     pub fn rollback(&self, id: &str, onto: Option<u64>) -> Result<Workspace, VfsError> {
         let was = self.workspace(id)?;
         let version = self.version(&was.codebase, Some(onto.unwrap_or(was.version)))?.number;
-        if !advance(&self.records().lock(), &was, version, was.generation + 1)? {
+        let now = Workspace { version, generation: was.generation + 1, published: None, ..was.clone() };
+        if !update(&self.records().lock(), &was, &now)? {
             return Err(busy(&was));
         }
         files::remove(&self.generation(&was))?;
-        self.workspace(id)
+        Ok(now)
     }
 
     /// Copies what was changed. Nothing may run in the workspace.
@@ -225,6 +179,7 @@ impl Vfs {
             codebase: workspace.codebase.clone(),
             version: workspace.version,
             created: now,
+            published: workspace.published,
         };
         self.copy_upper(&self.generation(&workspace), &self.root().join("snapshots").join(&new.id), None, marks)?;
         insert_snapshot(&self.records().lock(), &new)?;
@@ -264,9 +219,9 @@ impl Vfs {
             });
         }
         make(&self.workspace_root(id))?;
-        let next = Workspace { version: from.version, generation: was.generation + 1, ..was.clone() };
+        let next = Workspace { version: from.version, generation: was.generation + 1, published: from.published, ..was.clone() };
         self.copy_upper(&self.root().join("snapshots").join(snapshot), &self.generation(&next), None, marks)?;
-        if !advance(&self.records().lock(), &was, next.version, next.generation)? {
+        if !update(&self.records().lock(), &was, &next)? {
             return Err(busy(&was));
         }
         files::remove(&self.generation(&was))?;
@@ -289,10 +244,10 @@ impl Vfs {
     fn walk_upper<'t>(
         &self,
         workspace: &Workspace,
+        base: &Version,
         view: &View<'_>,
         take: &'t mut (dyn FnMut(std::fs::File, u64) -> Result<(Digest, u64), VfsError> + 't),
     ) -> Result<Vec<Change>, VfsError> {
-        let base = self.version(&workspace.codebase, Some(workspace.version))?;
         let upper = match open(&self.generation(workspace).join("upper")) {
             Err(VfsError::System { errno: Errno::NOENT, .. }) => return Ok(Vec::new()),
             other => other?,
@@ -404,10 +359,6 @@ impl Vfs {
 
 fn busy(workspace: &Workspace) -> VfsError {
     VfsError::InUse { kind: "workspace", id: workspace.id.clone(), by: "another commit or rollback".to_owned() }
-}
-
-fn too_large(view: &View<'_>) -> VfsError {
-    VfsError::Quota { what: "bytes in the workspace", limit: view.bounds.bytes }
 }
 
 /// A directory of ours, closed to others.

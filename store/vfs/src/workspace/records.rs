@@ -1,8 +1,9 @@
 //! What is known about workspaces and snapshots.
 
+use enclos_cas::Digest;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::codebase::records::{check_id, read_version};
+use crate::codebase::records::{check_id, digest, read_version};
 use crate::error::Metadata;
 use crate::{Page, PageRequest, VfsError};
 
@@ -19,6 +20,8 @@ pub struct Workspace {
     pub generation: u64,
     /// When it was made, in milliseconds since 1970.
     pub created: i64,
+    /// The tree that it and its codebase agreed on last, if that is not the version's own.
+    pub published: Option<Digest>,
 }
 
 /// A copy of a workspace's changes.
@@ -34,19 +37,38 @@ pub struct Snapshot {
     pub version: u64,
     /// When it was taken, in milliseconds since 1970.
     pub created: i64,
+    /// What the workspace had published then.
+    pub published: Option<Digest>,
 }
 
-const WORKSPACE: &str = "SELECT number, id, codebase, version, generation, created FROM workspace";
-const SNAPSHOT: &str = "SELECT number, id, workspace, codebase, version, created FROM snapshot";
+const WORKSPACE: &str = "SELECT number, id, codebase, version, generation, created, published FROM workspace";
+const SNAPSHOT: &str = "SELECT number, id, workspace, codebase, version, created, published FROM snapshot";
+
+fn published(row: &Row<'_>) -> rusqlite::Result<Option<Digest>> {
+    row.get::<_, Option<String>>(6)?.map(|text| digest(6, &text)).transpose()
+}
 
 fn workspace(row: &Row<'_>) -> rusqlite::Result<(i64, Workspace)> {
-    let workspace =
-        Workspace { id: row.get(1)?, codebase: row.get(2)?, version: row.get(3)?, generation: row.get(4)?, created: row.get(5)? };
+    let workspace = Workspace {
+        id: row.get(1)?,
+        codebase: row.get(2)?,
+        version: row.get(3)?,
+        generation: row.get(4)?,
+        created: row.get(5)?,
+        published: published(row)?,
+    };
     Ok((row.get(0)?, workspace))
 }
 
 fn snapshot(row: &Row<'_>) -> rusqlite::Result<(i64, Snapshot)> {
-    let snapshot = Snapshot { id: row.get(1)?, workspace: row.get(2)?, codebase: row.get(3)?, version: row.get(4)?, created: row.get(5)? };
+    let snapshot = Snapshot {
+        id: row.get(1)?,
+        workspace: row.get(2)?,
+        codebase: row.get(3)?,
+        version: row.get(4)?,
+        created: row.get(5)?,
+        published: published(row)?,
+    };
     Ok((row.get(0)?, snapshot))
 }
 
@@ -81,8 +103,8 @@ pub(crate) fn insert_workspace(connection: &Connection, new: &Workspace) -> Resu
     read_version(connection, &new.codebase, new.version)?;
     connection
         .execute(
-            "INSERT INTO workspace (id, codebase, version, generation, created) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![new.id, new.codebase, new.version, new.generation, new.created],
+            "INSERT INTO workspace (id, codebase, version, generation, created, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![new.id, new.codebase, new.version, new.generation, new.created, text(new.published)],
         )
         .metadata("writing")?;
     Ok(())
@@ -92,19 +114,23 @@ pub(crate) fn insert_snapshot(connection: &Connection, new: &Snapshot) -> Result
     read_version(connection, &new.codebase, new.version)?;
     connection
         .execute(
-            "INSERT INTO snapshot (id, workspace, codebase, version, created) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![new.id, new.workspace, new.codebase, new.version, new.created],
+            "INSERT INTO snapshot (id, workspace, codebase, version, created, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![new.id, new.workspace, new.codebase, new.version, new.created, text(new.published)],
         )
         .metadata("writing")?;
     Ok(())
 }
 
-/// Begins a new upper, if the workspace is still as it was read; `false`: it is not.
-pub(crate) fn advance(connection: &Connection, was: &Workspace, version: u64, generation: u64) -> Result<bool, VfsError> {
+fn text(digest: Option<Digest>) -> Option<String> {
+    digest.map(|digest| digest.to_string())
+}
+
+/// Records what has become of a workspace, if it is still as it was read; `false`: it is not.
+pub(crate) fn update(connection: &Connection, was: &Workspace, now: &Workspace) -> Result<bool, VfsError> {
     let changed = connection
         .execute(
-            "UPDATE workspace SET version = ?3, generation = ?4 WHERE id = ?1 AND generation = ?2",
-            params![was.id, was.generation, version, generation],
+            "UPDATE workspace SET version = ?4, generation = ?5, published = ?6 WHERE id = ?1 AND generation = ?2 AND published IS ?3",
+            params![was.id, was.generation, text(was.published), now.version, now.generation, text(now.published)],
         )
         .metadata("writing")?;
     Ok(changed == 1)

@@ -107,7 +107,7 @@ fn w19_w22_hidden_things_survive_whatever_the_upper_says() {
     fs::write(world.upper().join("d"), "file").unwrap();
     fs::write(world.upper().join("secrets"), "file").unwrap();
     assert_eq!(world.diff(), ["M /d !", "M /secrets !"]);
-    assert!(matches!(world.commit(HeldBack::Drop), Committed::Nothing));
+    assert!(matches!(world.commit(HeldBack::Drop), Committed::Nothing { .. }));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn bits_are_kept_and_touching_is_no_change() {
     assert_eq!(world.diff(), ["M /run"]);
     let version = world.made();
     assert_eq!(world.vfs.download(&version, &crate::world::path("run")).unwrap().1, 0o755);
-    assert!(matches!(world.commit(HeldBack::Refuse), Committed::Nothing));
+    assert!(matches!(world.commit(HeldBack::Refuse), Committed::Nothing { .. }));
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn held_back_changes_stop_a_commit_or_are_dropped_by_name() {
     assert_eq!(denied.iter().map(|c| c.path.to_string()).collect::<Vec<_>>(), ["/.env.d", "/.env.d/x", "/lock"]);
     assert!(denied[2].to_string().contains("the rules forbid it: /lock: read, by glob \"lock\" read"), "{}", denied[2]);
     match world.commit(HeldBack::Drop) {
-        Committed::Made { version, changes, dropped } => {
-            assert_eq!((changes.len(), dropped.len()), (1, 3));
+        Committed::Made { version, changes, held_back, .. } => {
+            assert_eq!((changes.len(), held_back.len()), (1, 3));
             assert_eq!(world.contents(&version), ["/f = 2", "/lock = 1"]);
         }
         other => panic!("{other:?}"),

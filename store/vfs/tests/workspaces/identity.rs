@@ -67,7 +67,7 @@ proptest! {
         prop_assert!(changes.iter().all(|change| change.denied.is_none()));
         let version = match world.commit(HeldBack::Refuse) {
             Committed::Made { version, .. } => version,
-            Committed::Nothing => world.head(),
+            Committed::Nothing { .. } => world.head(),
             other => return Err(TestCaseError::fail(format!("{other:?}"))),
         };
         let found: Files = world.contents(&version).iter().filter_map(|line| line.split_once(" = ").map(|(path, text)| (path[1..].to_owned(), text.to_owned()))).collect();

@@ -4,11 +4,20 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use enclos_cas::Quota;
-use enclos_vfs::{Bounds, By, Committed, HeldBack, Limits, Marks, Ownership, PageRequest, Preset, Rules, Vfs, View};
+use enclos_vfs::{Bounds, By, Committed, Conflicts, HeldBack, Limits, Marks, Ownership, PageRequest, Preset, Rules, Vfs, View};
 
-/// Changes and commits a workspace until it is killed, and names each version it was told is made. This test is that child too.
 #[test]
 fn w29_w41_a_killed_commit_leaves_the_old_version_or_the_new() {
+    killed("killed::w29_w41_a_killed_commit_leaves_the_old_version_or_the_new", false);
+}
+
+#[test]
+fn w29_w41_killed_while_publishing_leaves_the_old_version_or_the_new() {
+    killed("killed::w29_w41_killed_while_publishing_leaves_the_old_version_or_the_new", true);
+}
+
+/// Changes a workspace and commits or publishes it until it is killed, and names each version it was told is made. The test is that child too.
+fn killed(name: &str, stays: bool) {
     const TOLD: &str = "ENCLOS_VFS_COMMIT_INTO";
     const FILES: u64 = 12;
     let rules = Rules::new(&Preset::FullAccess.rules()).unwrap();
@@ -23,7 +32,11 @@ fn w29_w41_a_killed_commit_leaves_the_old_version_or_the_new() {
                 std::fs::write(upper.join(format!("f{n}")), format!("{round}")).unwrap();
             }
             vfs.snapshot(&workspace.id, Marks::User, 0).unwrap();
-            let made = vfs.commit(&workspace.id, &view, HeldBack::Refuse, By { author: "child", now: 0 }).unwrap();
+            let by = By { author: "child", now: 0 };
+            let made = match stays {
+                true => vfs.publish(&workspace.id, &view, HeldBack::Refuse, Conflicts::Refuse, by).unwrap(),
+                false => vfs.commit(&workspace.id, &view, HeldBack::Refuse, by).unwrap(),
+            };
             let Committed::Made { version, .. } = made else { panic!("{made:?}") };
             println!("\nmade {}", version.number);
             std::io::stdout().flush().unwrap();
@@ -38,7 +51,6 @@ fn w29_w41_a_killed_commit_leaves_the_old_version_or_the_new() {
         (codebase, workspace)
     };
     for round in 0..5u64 {
-        let name = "killed::w29_w41_a_killed_commit_leaves_the_old_version_or_the_new";
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(TOLD, &root)
@@ -64,7 +76,12 @@ fn w29_w41_a_killed_commit_leaves_the_old_version_or_the_new() {
             assert_eq!((files.len() as u64, contents.len()), (FILES, 1), "version {number} is of one piece");
         }
         let stands = vfs.workspace(&workspace).unwrap();
-        assert_eq!((stands.version, stands.generation), (head.number, head.number), "the workspace stepped with its version");
+        if stays {
+            assert_eq!((stands.version, stands.generation), (0, 0));
+            assert_eq!(stands.published, Some(head.tree), "what is agreed on goes with the version");
+        } else {
+            assert_eq!((stands.version, stands.generation), (head.number, head.number), "the workspace stepped with its version");
+        }
         vfs.diff(&workspace, &view).unwrap();
         assert_eq!(std::fs::read_dir(root.join("building")).unwrap().count(), 0);
         let snapshots = vfs.snapshots(None, &PageRequest { size: 1000, token: String::new() }).unwrap().items.len();

@@ -5,4 +5,5 @@ mod commits;
 mod identity;
 mod killed;
 mod mounted;
+mod publishing;
 mod world;

@@ -162,7 +162,7 @@ fn the_dossiers_one_difference_is_held_back() {
         let world = prototype(mode);
         assert_eq!(world.run("echo own > docs/hid; cat docs/hid; rm docs/hid; mkdir docs/hid; echo own > docs/hid/f"), "own\n");
         assert_eq!(world.diff(), ["M /docs/hid !", "A /docs/hid/f !"]);
-        assert!(matches!(world.commit(HeldBack::Drop), enclos_vfs::Committed::Nothing));
+        assert!(matches!(world.commit(HeldBack::Drop), enclos_vfs::Committed::Nothing { .. }));
         assert!(world.contents(&world.head()).contains(&"/docs/hid = hidden".to_owned()));
     }
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use enclos_cas::{Entry, Quota};
 use enclos_vfs::{
-    Bounds, By, Change, Committed, Edit, HeldBack, Limits, Marks, Ownership, PageRequest, Rule, Rules, TreePath, Version, Vfs, View,
+    Bounds, By, Change, Committed, Conflicts, Edit, HeldBack, Limits, Marks, Ownership, PageRequest, Rule, Rules, TreePath, Version, Vfs,
+    View,
 };
 
 pub const BY: By<'static> = By { author: "tester", now: 1_000 };
@@ -137,6 +138,18 @@ impl World {
 
     pub fn commit(&self, held_back: HeldBack) -> Committed {
         self.vfs.commit(&self.workspace, &self.view(), held_back, BY).unwrap()
+    }
+
+    pub fn publish(&self, held_back: HeldBack, conflicts: Conflicts) -> Committed {
+        self.vfs.publish(&self.workspace, &self.view(), held_back, conflicts, BY).unwrap()
+    }
+
+    /// Publishes what must go through.
+    pub fn published(&self) -> Version {
+        match self.publish(HeldBack::Refuse, Conflicts::Refuse) {
+            Committed::Made { version, .. } => version,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Commits what must go through.
