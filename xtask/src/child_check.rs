@@ -11,11 +11,12 @@ use crate::source::{code_only, lines_with, without_tests};
 use crate::workspace::Workspace;
 
 /// Files in which every function runs between clone and exec.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "engine/sandbox/src/child/mod.rs",
     "engine/sandbox/src/child/confine.rs",
     "engine/sandbox/src/child/mounts.rs",
     "engine/sandbox/src/child/nearby.rs",
+    "engine/sandbox/src/child/workspace.rs",
     "engine/sandbox/src/init/command.rs",
 ];
 

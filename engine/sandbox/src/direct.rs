@@ -18,7 +18,7 @@ use crate::init::message::{Reply, flag};
 use crate::launch::guardian::{Guardian, make_group};
 use crate::launch::{self, Launch, failure_of};
 use crate::meter::{CpuClock, Evidence};
-use crate::plan::{By, Hold, Planned, Resolved, asked_rlimits, resolve};
+use crate::plan::{By, Hold, Planned, Resolved, Wants, asked_rlimits, resolve};
 use crate::probe::Facts;
 use crate::watch::{self, Watch, next_reply, now};
 
@@ -66,7 +66,7 @@ impl Bounds {
         let whole = plan.namespaces.pid && plan.init == Init::Reaper;
         let mut weakened = Vec::new();
         // What goes on after the end would keep a group of its own alive.
-        let limits = resolve(&policy, &facts, measure && whole, &mut weakened)?;
+        let limits = resolve(&policy, &facts, Wants { measure: measure && whole, ..Wants::default() }, &mut weakened)?;
         let watched = [
             ("wall", limits.wall.is_some()),
             ("idle", limits.idle.is_some()),

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod probe;
 mod sandbox;
 mod watch;
+mod workspace;
 
 pub use command::{Child, Command, Outcome, Output, Stdio};
 pub use enclos_spec as spec;
@@ -32,6 +33,7 @@ pub use files::{Files, FilesBuilder, collect};
 pub use forkserver::{Launcher, Pool, Template};
 pub use probe::doctor::{Finding, doctor, doctor_for};
 pub use sandbox::Sandbox;
+pub use workspace::Workspace;
 
 /// The launcher process (`enclos launch`).
 pub mod launcher {

@@ -1,35 +1,40 @@
 //! A sandbox that lives: made once, many commands in it at a time, frozen and thawed, destroyed.
 //!
 //! ```text
-//!   Sandbox ──control socket──► init
-//!      │  ▲
-//!      │  └── one thread takes every reply and hands it to the command it is about (a socket for each)
-//!      ▼
-//!   command 1, 2, 3 …: each watched by whoever waits for it
+//!   Sandbox ──control socket──► init ──► command 1, 2, 3 …
+//!                                 │
+//!                                 └── replies about each go to a socket of its own, to whoever waits for it
 //! ```
+//!
+//! One made from a template has a process parked for its first command, whose replies come over the control socket.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use enclos_cgroup::{Group, Name};
+use enclos_spec::plan::{IdRange, Plan};
 use enclos_spec::{Policy, Report};
 use enclos_sys::Errno;
+use enclos_sys::ids::FileIds;
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair};
+use rustix::process::{Pid, Signal};
 
 use crate::command::{Command, Home};
 use crate::error::{Error, Failure, Result, Stage};
+use crate::forkserver::{Born, Template};
 use crate::init::message::{self, DATAGRAM, EXEC_HEADER, ExecRequest, Reply, Target, flag};
-use crate::init::receive;
-use crate::launch::{self, Launch, Started};
+use crate::launch::idmap::user_namespace_of;
+use crate::launch::{self, FIRST_ID, Launch, Started};
 use crate::meter::Evidence;
 use crate::plan::{Planned, Wants, plan};
 use crate::probe::Facts;
-use crate::watch::{Ended, next_reply, now, reap};
+use crate::watch::{Ended, next_reply_with, now, reap};
+use crate::workspace::Workspace;
 
 /// A living sandbox. Dropping the last handle destroys it.
 ///
@@ -50,17 +55,46 @@ pub struct Sandbox {
     inner: Arc<Inner>,
 }
 
+/// How long everything in a sandbox may take to stop.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the handles and the commands of a sandbox share.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub facts: Facts,
-    pub planned: Planned,
-    pub group: Option<Group>,
-    pub started: Started,
-    routes: Arc<Mutex<HashMap<u32, OwnedFd>>>,
+    life: Life,
+    /// The merged workspace.
+    workspace: Option<OwnedFd>,
     next_id: AtomicU32,
+    /// A process waits for the first command.
+    parked: AtomicBool,
+    /// How many have asked that it be frozen.
+    frozen: Mutex<usize>,
     born: Duration,
-    dispatcher: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// How it came to be, and what holds it.
+#[derive(Debug)]
+enum Life {
+    /// Made from the start, by this process.
+    Cold(Box<Cold>),
+    /// Made from a template.
+    Warm(Box<Warm>),
+}
+
+#[derive(Debug)]
+struct Cold {
+    facts: Facts,
+    planned: Planned,
+    group: Option<Group>,
+    started: Started,
+}
+
+#[derive(Debug)]
+struct Warm {
+    born: Born,
+    pid: OnceLock<Option<Pid>>,
+    /// The slot and the launcher live as long as this does.
+    _template: Template,
 }
 
 impl Sandbox {
@@ -69,9 +103,22 @@ impl Sandbox {
     /// # Errors
     /// A policy that makes no sense or cannot be enforced here, or a step that failed; nothing is left behind then.
     pub fn create(policy: &Policy) -> Result<Sandbox> {
+        Self::create_with(policy, None)
+    }
+
+    /// The same, with a workspace. Commands start in it unless the policy says otherwise.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::create`]; a workspace that is none, by the path that is wrong.
+    pub fn create_with(policy: &Policy, workspace: Option<&Workspace>) -> Result<Sandbox> {
         crate::exec_request::refuse_stream_files(policy)?;
         let facts = Facts::probe()?;
-        let planned = plan(policy, &facts, Wants { terminal: true, measure: true, die_with_thread: false })?;
+        let at: Option<&Path> = workspace.map(|workspace| workspace.at.as_path());
+        let wants = Wants { terminal: true, measure: true, die_with_thread: false, living: true, workspace: at };
+        let mut planned = plan(policy, &facts, wants)?;
+        if let Some(workspace) = workspace {
+            workspace.narrow(&mut planned.plan)?;
+        }
         let group = match &planned.limits.group {
             None => None,
             Some(limits) => {
@@ -82,28 +129,33 @@ impl Sandbox {
         crate::exec_request::make_layers(policy)?;
         let launch = Launch { group: group.as_ref(), first: None, hold: false, lease: planned.lease.as_ref().map(|l| &l.file) };
         let started = launch::start(&planned.plan, &launch)?;
-        let ready = started.release(&planned.plan).and_then(|()| match next_reply(&started.control) {
-            Ok(Reply::Ready) => Ok(()),
-            Ok(reply) => Err(launch::error_of(&planned.plan, reply).unwrap_or_else(|| Error::InitLost(format!("{reply:?}")))),
-            Err(errno) => Err(Error::InitLost(errno.to_string())),
-        });
-        if let Err(error) = ready {
-            launch::end(&started.control, &started.pidfd);
-            return Err(error);
+        let ready = started
+            .release(&planned.plan)
+            .and_then(|()| workspace.map_or(Ok(()), |workspace| bring(&started, &planned.plan, workspace)))
+            .and_then(|()| match next_reply_with(&started.control) {
+                (Ok(Reply::Ready), workspace) => Ok(workspace),
+                (Ok(reply), _) => Err(launch::error_of(&planned.plan, reply).unwrap_or_else(|| Error::InitLost(format!("{reply:?}")))),
+                (Err(errno), _) => Err(Error::InitLost(errno.to_string())),
+            });
+        match ready {
+            Ok(workspace) => Ok(Self::with(Life::Cold(Box::new(Cold { facts, planned, group, started })), workspace)),
+            Err(error) => {
+                launch::end(&started.control, &started.pidfd);
+                Err(error)
+            }
         }
-        let routes: Arc<Mutex<HashMap<u32, OwnedFd>>> = Arc::default();
-        let dispatcher = dispatch(&started, Arc::clone(&routes))?;
-        let inner = Inner {
-            facts,
-            planned,
-            group,
-            started,
-            routes,
-            next_id: AtomicU32::new(1),
-            born: now(),
-            dispatcher: Mutex::new(Some(dispatcher)),
-        };
-        Ok(Sandbox { inner: Arc::new(inner) })
+    }
+
+    /// One that a template has made.
+    pub(crate) fn warm(mut born: Born, template: Template) -> Sandbox {
+        let workspace = born.workspace.take();
+        Self::with(Life::Warm(Box::new(Warm { born, pid: OnceLock::new(), _template: template })), workspace)
+    }
+
+    fn with(life: Life, workspace: Option<OwnedFd>) -> Sandbox {
+        let parked = AtomicBool::new(matches!(life, Life::Warm(_)));
+        let inner = Inner { life, workspace, next_id: AtomicU32::new(FIRST_ID + 1), parked, frozen: Mutex::new(0), born: now() };
+        Sandbox { inner: Arc::new(inner) }
     }
 
     /// A command to run in it. Its policy is the sandbox's; `wall`, `idle`, `cpu` and `output` limits of the policy hold for each command.
@@ -112,94 +164,120 @@ impl Sandbox {
         Command::at_home(program.as_ref(), Home::Shared(Arc::clone(&self.inner)))
     }
 
-    /// Sends a signal to every process in it.
+    /// The top of its workspace as its commands see it (opened with `O_PATH`), for a host that looks into it or changes it through openat2(2) with
+    /// `RESOLVE_BENEATH`, no links, no other mounts; freeze the sandbox meanwhile. As long as anybody holds it, or a copy, the workspace counts as mounted.
+    #[must_use]
+    pub fn workspace(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.workspace.as_ref().map(AsFd::as_fd)
+    }
+
+    /// User and group id on the host that stand behind its commands.
+    #[must_use]
+    pub fn host_ids(&self) -> Option<(u32, u32)> {
+        let identity = &self.inner.planned().plan.identity;
+        self.host_ids_of(identity.uid?, identity.gid?)
+    }
+
+    /// User and group id on the host that stand behind these inside; `None` where nobody does.
+    #[must_use]
+    pub fn host_ids_of(&self, uid: u32, gid: u32) -> Option<(u32, u32)> {
+        let identity = &self.inner.planned().plan.identity;
+        let outside = |map: &[IdRange], inside: u32| {
+            let range = map.iter().find(|range| inside >= range.inside && inside - range.inside < range.count)?;
+            Some(range.outside + (inside - range.inside))
+        };
+        outside(&identity.uid_map, uid).zip(outside(&identity.gid_map, gid))
+    }
+
+    /// Does something to files as this user and group inside would do it (1000 and 1000 are its commands'): the calling thread has their ids meanwhile, and the
+    /// kernel decides by the rules. Without it nothing can be made in the workspace of root's sandboxes: root of the host is nobody there (`EOVERFLOW`).
+    ///
+    /// # Errors
+    /// Ids that nobody stands behind (`EINVAL`), or that this process may not take (`EPERM`).
+    pub fn with_ids<R>(&self, uid: u32, gid: u32, act: impl FnOnce() -> R) -> Result<R> {
+        let failed = |errno: Errno| Failure::about(Stage::BecomeUser, errno, format!("{uid}:{gid}"));
+        let (user, group) = self.host_ids_of(uid, gid).ok_or_else(|| failed(Errno::INVAL))?;
+        let taken = FileIds::take(user, group).map_err(failed)?;
+        let done = act();
+        drop(taken);
+        Ok(done)
+    }
+
+    /// Sends a signal to every process in it but its init.
     ///
     /// # Errors
     /// When it is gone.
     pub fn signal(&self, number: i32) -> Result<()> {
+        // The parked process is one too: it may not be there any more afterwards.
+        self.inner.parked.store(false, Ordering::SeqCst);
         self.inner.request(&message::signal(0, number, Target::All))
     }
 
-    /// Stops every process in it, without any of them noticing (`cgroup.freeze`).
+    /// Kills every process in it but its init; it lives on, and takes new commands.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn kill_all(&self) -> Result<()> {
+        self.signal(Signal::KILL.as_raw())
+    }
+
+    /// Stops every process in it, without any of them noticing (`cgroup.freeze`). Who asks twice must thaw twice.
     ///
     /// # Errors
     /// [`Error::Unenforceable`] on a host whose control groups cannot; see `enclos doctor`.
     pub fn freeze(&self) -> Result<()> {
-        self.group_for("freeze")?.freeze(Duration::from_secs(2)).map_err(Into::into)
+        self.inner.freeze()
     }
 
-    /// Lets them go on.
+    /// Lets them go on, once everybody who has frozen it says so.
     ///
     /// # Errors
     /// As for [`Sandbox::freeze`].
     pub fn thaw(&self) -> Result<()> {
-        self.group_for("thaw")?.thaw().map_err(Into::into)
+        self.inner.thaw()
     }
 
-    fn group_for(&self, field: &'static str) -> Result<&Group> {
-        self.inner
-            .group
-            .as_ref()
-            .filter(|group| !group.is_nowhere())
-            .ok_or_else(|| Error::Unenforceable { field, missing: "no control group tree that this user may use".to_owned() })
-    }
-
-    /// Host pid of its init.
+    /// Host pid of its init; 0 when it is gone.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.inner.started.pid.as_raw_nonzero().get().unsigned_abs()
+        self.inner.pid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// Kills everything in it, waits until nothing is left, and reports what it used in all.
+    /// Kills everything in it, and reports what it used in all. One made from the start is waited for until nothing is left; one of a template is taken away in the
+    /// background.
     ///
     /// # Errors
     /// When its control group cannot be removed.
     pub fn destroy(self) -> Result<Report> {
+        if let Life::Warm(_) = self.inner.life {
+            let report = self.inner.report();
+            self.inner.end();
+            return Ok(report);
+        }
         self.inner.end();
         Ok(self.inner.report())
     }
 }
 
-/// Takes replies until init is gone; then every waiting command learns so by its closed socket.
-fn dispatch(started: &Started, routes: Arc<Mutex<HashMap<u32, OwnedFd>>>) -> Result<std::thread::JoinHandle<()>> {
-    let failed = |e: std::io::Error| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "reply thread");
-    let control = started.control.try_clone().map_err(failed)?;
-    let run = move || {
-        let mut bytes = [0u8; message::REPLY];
-        loop {
-            let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
-            match receive(control.as_fd(), &mut bytes, &mut descriptors) {
-                Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => break,
-                Err(Errno::INTR) => {}
-                Err(_) => break,
-                Ok(length) => route(&routes, &bytes[..length], descriptors.into_iter().flatten().next()),
-            }
-        }
-        routes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+/// Brings a sandbox that is being made from the start its workspace.
+fn bring(started: &Started, plan: &Plan, workspace: &Workspace) -> Result<()> {
+    let (message, trees) = if launch::opens_here(plan) {
+        let ids = plan.identity.setup.map(|_| user_namespace_of(started.pid)).transpose()?;
+        workspace.by_descriptor(ids.as_ref().map(AsFd::as_fd))?
+    } else {
+        (workspace.by_path()?, Vec::new())
     };
-    Ok(std::thread::Builder::new().name("enclos-replies".to_owned()).spawn(run).map_err(failed)?)
-}
-
-fn route(routes: &Mutex<HashMap<u32, OwnedFd>>, bytes: &[u8], descriptor: Option<OwnedFd>) {
-    let id = match Reply::decode(bytes) {
-        Some(
-            Reply::Started { id, .. }
-            | Reply::NotStarted { id, .. }
-            | Reply::Ended { id, .. }
-            | Reply::Stopped { id, .. }
-            | Reply::Continued { id },
-        ) => id,
-        Some(Reply::Ready | Reply::Failed { .. } | Reply::Born) | None => return,
-    };
-    let routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(socket) = routes.get(&id) {
-        let _ = send(socket, bytes, descriptor.as_ref().map(AsFd::as_fd).as_slice());
+    let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+    match send(&started.control, &message, &trees) {
+        // It ended on its own: its fault is waiting to be read.
+        Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        Err(errno) => Err(Failure::about(Stage::Control, errno, "workspace").into()),
     }
 }
 
 /// Sends one datagram with descriptors.
 pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[std::os::fd::BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(12))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(descriptors));
@@ -232,43 +310,118 @@ pub(crate) fn send_exec(socket: &OwnedFd, request: &ExecRequest, id: u32, stream
     send(socket, &header, &descriptors).map_err(|e| lost(e).into())
 }
 
-/// A command's place among the replies; freed when dropped.
+/// A command of the sandbox.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// The command's name.
     pub id: u32,
-    /// Where its replies arrive.
-    pub replies: OwnedFd,
-    inner: Arc<Inner>,
-}
-
-impl Drop for Route {
-    fn drop(&mut self) {
-        self.inner.routes.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
+    /// Where its replies arrive; `None`: over the control socket, for the process that was parked.
+    pub replies: Option<OwnedFd>,
 }
 
 impl Inner {
+    pub fn planned(&self) -> &Planned {
+        match &self.life {
+            Life::Cold(cold) => &cold.planned,
+            Life::Warm(warm) => &warm.born.planned,
+        }
+    }
+
+    pub fn facts(&self) -> &Facts {
+        match &self.life {
+            Life::Cold(cold) => &cold.facts,
+            Life::Warm(warm) => &warm.born.facts,
+        }
+    }
+
+    pub fn group(&self) -> Option<&Group> {
+        match &self.life {
+            Life::Cold(cold) => cold.group.as_ref(),
+            Life::Warm(warm) => warm.born.group.as_ref(),
+        }
+    }
+
+    pub fn control(&self) -> &OwnedFd {
+        match &self.life {
+            Life::Cold(cold) => &cold.started.control,
+            Life::Warm(warm) => &warm.born.control,
+        }
+    }
+
+    pub fn pidfd(&self) -> &OwnedFd {
+        match &self.life {
+            Life::Cold(cold) => &cold.started.pidfd,
+            Life::Warm(warm) => &warm.born.pidfd,
+        }
+    }
+
+    pub fn pid(&self) -> Option<Pid> {
+        match &self.life {
+            Life::Cold(cold) => Some(cold.started.pid),
+            Life::Warm(warm) => *warm.pid.get_or_init(|| warm.born.pid()),
+        }
+    }
+
     fn request(&self, bytes: &[u8]) -> Result<()> {
-        rustix::net::send(&self.started.control, bytes, SendFlags::NOSIGNAL).map(drop).map_err(|e| Failure::new(Stage::Control, e).into())
+        rustix::net::send(self.control(), bytes, SendFlags::NOSIGNAL).map(drop).map_err(|e| Failure::new(Stage::Control, e).into())
     }
 
     /// Starts a command in the sandbox.
-    pub fn execute(self: &Arc<Self>, request: &ExecRequest, streams: &[std::os::fd::BorrowedFd<'_>]) -> Result<Route> {
+    pub fn execute(&self, mut request: ExecRequest, given: &[BorrowedFd<'_>]) -> Result<Route> {
+        // The parked process has no terminal, and says nothing when it starts.
+        if let Life::Warm(warm) = &self.life
+            && request.flags & (flag::TTY | flag::ANNOUNCE) == 0
+            && self.parked.swap(false, Ordering::SeqCst)
+            && send_exec(warm.born.park_socket(), &request, FIRST_ID, given).is_ok()
+        {
+            return Ok(Route { id: FIRST_ID, replies: None });
+        }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (replies, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|e| Failure::about(Stage::Prepare, e, "reply socket"))?;
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, theirs);
-        let route = Route { id, replies, inner: Arc::clone(self) };
-        send_exec(&self.started.control, request, id, streams)?;
-        Ok(route)
+        request.replies = true;
+        let mut given = given.to_vec();
+        given.push(theirs.as_fd());
+        send_exec(self.control(), &request, id, &given)?;
+        Ok(Route { id, replies: Some(replies) })
+    }
+
+    fn freezer(&self, field: &'static str) -> Result<&Group> {
+        self.group()
+            .filter(|group| !group.is_nowhere())
+            .ok_or_else(|| Error::Unenforceable { field, missing: "no control group tree that this user may use".to_owned() })
+    }
+
+    pub fn freeze(&self) -> Result<()> {
+        let group = self.freezer("freeze")?;
+        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *frozen == 0 {
+            group.freeze(FREEZE_PATIENCE)?;
+        }
+        *frozen += 1;
+        Ok(())
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        let group = self.freezer("thaw")?;
+        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *frozen <= 1 {
+            group.thaw()?;
+        }
+        *frozen = frozen.saturating_sub(1);
+        Ok(())
     }
 
     fn end(&self) {
-        launch::end(&self.started.control, &self.started.pidfd);
-        let dispatcher = self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = dispatcher {
-            let _ = thread.join();
+        // A frozen process is killed all the same, but only a thawed one ends.
+        let frozen = std::mem::take(&mut *self.frozen.lock().unwrap_or_else(PoisonError::into_inner)) > 0;
+        if frozen && let Some(group) = self.group() {
+            let _ = group.thaw();
+        }
+        match &self.life {
+            Life::Cold(cold) => launch::end(&cold.started.control, &cold.started.pidfd),
+            // Its slot waits for its end.
+            Life::Warm(warm) => drop(enclos_sys::signal::send(&warm.born.pidfd, Signal::KILL.as_raw())),
         }
     }
 
@@ -277,12 +430,12 @@ impl Inner {
         let ended =
             Ended { status: Some(0), cause: None, wall, cpu_us: None, max_resident: 0, disk: message::Disk::default(), directory: None };
         Evidence {
-            planned: &self.planned,
+            planned: self.planned(),
             ended: &ended,
-            usage: self.group.as_ref().and_then(|group| group.usage().ok()),
+            usage: self.group().and_then(|group| group.usage().ok()),
             output: [None, None],
-            group: self.group.as_ref(),
-            landlock_abi: self.facts.landlock_abi,
+            group: self.group(),
+            landlock_abi: self.facts().landlock_abi,
         }
         .report()
     }
@@ -290,11 +443,9 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // A frozen process is killed all the same, but only a thawed one ends.
-        if let Some(group) = &self.group {
-            let _ = group.thaw();
-        }
         self.end();
-        let _ = reap(&self.started.pidfd);
+        if let Life::Cold(cold) = &self.life {
+            let _ = reap(&cold.started.pidfd);
+        }
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use enclos_sandbox::spec::Policy;
-use enclos_sandbox::{Command, Sandbox};
+use enclos_sandbox::{Command, Sandbox, Workspace};
 use enclos_sys::guard::{CAUGHT, GuardedAllocator};
 
 #[global_allocator]
@@ -30,6 +30,22 @@ fn no_step_of_set_up_allocates() {
     assert_eq!(output.stdout, b"fine\n");
     let overlay = Policy::from_toml("overlay = ['/usr/share']").unwrap();
     assert_eq!(Command::new("echo").arg("x").policy(&overlay).output().unwrap().stdout, b"x\n");
+}
+
+#[test]
+fn no_step_of_bringing_a_workspace_allocates() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    };
+    let workspace = Workspace::new(vec![make("lower")], make("w/upper"), make("w/work"));
+    let narrowed = Workspace { writable: Some(vec!["x".into()]), ..workspace.clone() };
+    for workspace in [workspace, narrowed] {
+        let sandbox = Sandbox::create_with(&Policy::default(), Some(&workspace)).unwrap();
+        assert_eq!(sandbox.command("pwd").output().unwrap().stdout, b"/workspace\n");
+    }
 }
 
 #[test]

@@ -237,6 +237,11 @@ pub enum Op {
         /// Where.
         dst: PathBuf,
     },
+    /// The overlay of a workspace. Its layers are no part of the plan: each sandbox is brought its own once it has been made.
+    Workspace {
+        /// Where.
+        dst: PathBuf,
+    },
     /// A fresh tmpfs.
     Tmpfs {
         /// Where.
@@ -396,6 +401,9 @@ pub enum FilterSource {
 pub struct Landlock {
     /// Trees (paths inside) that may be written.
     pub write: Vec<PathBuf>,
+    /// The same, but for those on whose path a link lies: where a command before could have put one.
+    #[serde(default)]
+    pub exact: Vec<PathBuf>,
     /// Refuse TCP bind and connect (ABI 4).
     pub deny_tcp: bool,
 }

@@ -17,6 +17,7 @@ pub mod clone;
 pub mod exec;
 pub mod fd;
 pub mod guard;
+pub mod ids;
 pub mod landlock;
 pub mod lock;
 pub mod mount;

@@ -48,6 +48,15 @@ pub fn set_id_map(mount: impl AsFd, user_namespace: impl AsFd) -> Result<(), Err
     change(mount.as_fd(), mount_attr { attr_set: MOUNT_ATTR_IDMAP as u64, attr_clr: 0, propagation: 0, userns_fd }, true)
 }
 
+/// Both in one step, on one mount.
+///
+/// # Errors
+/// As for [`set_attributes`] and [`set_id_map`].
+pub fn set_attributes_and_id_map(mount: impl AsFd, attributes: Attributes, user_namespace: impl AsFd) -> Result<(), Errno> {
+    let userns_fd = user_namespace.as_fd().as_raw_fd() as u64;
+    change(mount.as_fd(), mount_attr { attr_set: attributes.0 | MOUNT_ATTR_IDMAP as u64, attr_clr: 0, propagation: 0, userns_fd }, false)
+}
+
 /// Stops mounts and unmounts from travelling between this mount tree and any other (`MS_PRIVATE`, recursive). Child-safe.
 ///
 /// # Errors

@@ -116,6 +116,14 @@ fn restrict(rules: &Ruleset, program: &Program, root: &Root) -> Result<(), Errno
             Err(error) => return Err(error),
         }
     }
+    for place in &rules.exact {
+        match place.open_exact(root.new_root()) {
+            Ok(fd) => allow_any(&ruleset, &fd, known(everything), rules.abi)?,
+            // Not there, or no longer what was meant.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
+            Err(error) => return Err(error),
+        }
+    }
     if let Some(first) = &program.start.first {
         for stream in first.given.streams.into_iter().flatten() {
             let stream = enclos_sys::fd::borrow(stream)?;

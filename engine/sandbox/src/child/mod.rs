@@ -25,6 +25,7 @@ pub mod mounts;
 pub mod nearby;
 pub mod place;
 pub mod program;
+pub mod workspace;
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -110,7 +111,7 @@ pub fn set_up(program: &Program) -> Result<Root, Fault> {
     } else {
         Root::resume(program.scratch.as_ref(), program.in_user_namespace)?
     };
-    root.carry_out(&program.actions)?;
+    root.carry_out(&program.actions, &program.control)?;
     if program.build_root {
         let proc = if program.confine.nests() { Some(open_proc().map_err(at(Stage::Nested))?) } else { None };
         root.enter()?;

@@ -35,14 +35,16 @@ pub struct Root {
     /// Where the process's root still is; absolute paths of the host lead from there.
     old: OwnedFd,
     /// The new root.
-    new: OwnedFd,
+    pub(super) new: OwnedFd,
     /// The private tmpfs, attached out of the command's sight.
-    scratch: Option<OwnedFd>,
+    pub(super) scratch: Option<OwnedFd>,
     /// Where the last place lay.
     nearby: Nearby,
     /// A template has built it already, with every place that its sandboxes need.
-    built: bool,
-    in_user_namespace: bool,
+    pub(super) built: bool,
+    pub(super) in_user_namespace: bool,
+    /// The merged workspace.
+    pub(super) workspace: Option<OwnedFd>,
 }
 
 const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
@@ -123,7 +125,7 @@ impl Root {
             Ok((scratch, new))
         };
         let (scratch, new) = mount().map_err(|e| (Stage::NewRoot, None, e))?;
-        Ok(Root { old, new, scratch, nearby: Nearby::none(), built: false, in_user_namespace })
+        Ok(Root { old, new, scratch, nearby: Nearby::none(), built: false, in_user_namespace, workspace: None })
     }
 
     /// Goes on in a root that a template has built. The private tmpfs is attached on a directory that nobody but the set-up may enter.
@@ -141,7 +143,7 @@ impl Root {
                     Some(scratch)
                 }
             };
-            Ok(Root { old: open(c"/")?, new, scratch, nearby: Nearby::none(), built: true, in_user_namespace })
+            Ok(Root { old: open(c"/")?, new, scratch, nearby: Nearby::none(), built: true, in_user_namespace, workspace: None })
         };
         mount().map_err(|e| (Stage::NewRoot, None, e))
     }
@@ -151,15 +153,22 @@ impl Root {
         self.new.as_fd()
     }
 
+    /// The workspace, for those outside who look into it.
+    pub fn workspace(&self) -> Option<BorrowedFd<'_>> {
+        self.workspace.as_ref().map(AsFd::as_fd)
+    }
+
     /// Takes the private tmpfs out, for its meter.
     pub fn into_scratch(self) -> Option<OwnedFd> {
         self.scratch
     }
 
     /// Carries out operations, in order.
-    pub fn carry_out(&mut self, actions: &[Action]) -> Result<(), Fault> {
+    ///
+    /// `control`: where the layers of a workspace come from.
+    pub fn carry_out(&mut self, actions: &[Action], control: &OwnedFd) -> Result<(), Fault> {
         for action in actions {
-            self.one(&action.kind).map_err(|(stage, errno)| (stage, Some(action.op), errno))?;
+            self.one(&action.kind, control).map_err(|(stage, errno)| (stage, Some(action.op), errno))?;
         }
         Ok(())
     }
@@ -188,7 +197,7 @@ impl Root {
         detach().map_err(|e| (Stage::DetachOldRoot, None, e))
     }
 
-    fn one(&mut self, action: &ActionKind) -> Result<(), (Stage, Errno)> {
+    fn one(&mut self, action: &ActionKind, control: &OwnedFd) -> Result<(), (Stage, Errno)> {
         let operation = |e| (Stage::Operation, e);
         match action {
             ActionKind::Bind { tree, place, attributes, optional } => match self.bind(tree, place, *attributes) {
@@ -201,6 +210,7 @@ impl Root {
             ActionKind::OverlayPaths { options, discard, place } => {
                 self.overlay_paths(options, discard.as_deref(), place).map_err(operation)
             }
+            ActionKind::Workspace { place, stack } => self.bring_workspace(control, place, stack),
             ActionKind::Tmpfs { size, inodes, mode, place } => {
                 let tree = tmpfs(size.as_deref(), inodes.as_deref(), mode).map_err(operation)?;
                 if !place.is_root() {
@@ -247,11 +257,7 @@ impl Root {
         match tree {
             Tree::Detached(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3),
             Tree::Path(path) => clone_tree(&self.old, path),
-            Tree::Exact(path) => {
-                let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-                let found = openat2(&self.old, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
-                clone_tree(&found, c"")
-            }
+            Tree::Exact(path) => self.exact_tree(path),
             Tree::Descriptor(number) => {
                 // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
                 // swapped it meanwhile, which the comparison notices.
@@ -270,6 +276,13 @@ impl Root {
                 Ok(tree)
             }
         }
+    }
+
+    /// A tree of the host on whose path no symbolic link lies.
+    pub(super) fn exact_tree(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let found = openat2(&self.old, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+        clone_tree(&found, c"")
     }
 
     fn bind(&mut self, tree: &Tree, place: &Place, attributes: Attributes) -> Result<(), (Stage, Errno)> {
@@ -298,7 +311,7 @@ impl Root {
     }
 
     /// Attaches a tree at a place, which is made where nothing is.
-    fn attach_in_place(&mut self, tree: &OwnedFd, place: &Place, make: Make) -> Result<(), (Stage, Errno)> {
+    pub(super) fn attach_in_place(&mut self, tree: &OwnedFd, place: &Place, make: Make) -> Result<(), (Stage, Errno)> {
         // The fewest calls are tried first: what a template has built is there, else most places are new, and have neighbours.
         if self.built
             && let Ok(at) = place.open(self.new.as_fd())
@@ -367,24 +380,27 @@ impl Root {
             }
         }
         rustix::process::fchdir(scratch).map_err(operation)?;
-        let mount = || {
-            let context = configure(c"overlay")?;
-            fsconfig_set_string(&context, c"lowerdir", &names.lowerdir)?;
-            if discard || keep.is_some() {
-                fsconfig_set_string(&context, c"upperdir", &names.upper)?;
-                fsconfig_set_string(&context, c"workdir", &names.work)?;
-            }
-            if self.in_user_namespace {
-                fsconfig_set_flag(&context, c"userxattr")?;
-            }
-            fsconfig_create(&context)?;
-            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
-        };
-        let tree = mount().map_err(operation)?;
+        let above = (discard || keep.is_some()).then_some((names.upper.as_c_str(), names.work.as_c_str()));
+        let tree = self.overlay(&names.lowerdir, above).map_err(operation)?;
         self.attach_at(tree, &at, place).map_err(operation)
     }
 
-    fn attach_layer(&self, tree: OwnedFd, name: &CStr) -> Result<(), Errno> {
+    /// A complete, detached overlay; the names are those of directories below the current one.
+    pub(super) fn overlay(&self, lower: &CStr, above: Option<(&CStr, &CStr)>) -> Result<OwnedFd, Errno> {
+        let context = configure(c"overlay")?;
+        fsconfig_set_string(&context, c"lowerdir", lower)?;
+        if let Some((upper, work)) = above {
+            fsconfig_set_string(&context, c"upperdir", upper)?;
+            fsconfig_set_string(&context, c"workdir", work)?;
+        }
+        if self.in_user_namespace {
+            fsconfig_set_flag(&context, c"userxattr")?;
+        }
+        fsconfig_create(&context)?;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
+    }
+
+    pub(super) fn attach_layer(&self, tree: OwnedFd, name: &CStr) -> Result<(), Errno> {
         let scratch = self.scratch.as_ref().ok_or(Errno::INVAL)?;
         mkdirat(scratch, name, Mode::from_raw_mode(0o700))?;
         let at = openat(scratch, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;

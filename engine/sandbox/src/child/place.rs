@@ -71,6 +71,12 @@ impl Place {
         openat2(root, &self.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)
     }
 
+    /// The same, if no link lies on the way. Child-safe.
+    pub fn open_exact(&self, root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        openat2(root, &self.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
     /// Opens the directory the last component lies in, making missing ones, and gives the last name. Child-safe.
     pub fn open_parent(&self, root: BorrowedFd<'_>) -> Result<(OwnedFd, &CString), Errno> {
         let Some(((parent, name), above)) = self.steps.split_last() else { return Err(Errno::EXIST) };

@@ -51,6 +51,8 @@ pub enum ActionKind {
     OverlayTrees { lower: Vec<Tree>, keep: Option<Tree>, discard: bool, owner: Option<(u32, u32)>, names: LayerNames, place: Place },
     /// An overlay named by paths, as `mount(8)` takes it.
     OverlayPaths { options: CString, discard: Option<CString>, place: Place },
+    /// See [`enclos_spec::plan::Op::Workspace`]. The stack is that of the process which takes the layers' own mounts away again.
+    Workspace { place: Place, stack: Stack },
     /// See [`enclos_spec::plan::Op::Tmpfs`].
     Tmpfs { size: Option<CString>, inodes: Option<CString>, mode: CString, place: Place },
     /// See [`enclos_spec::plan::Op::Scratch`].
@@ -214,6 +216,8 @@ pub struct Ruleset {
     pub abi: u32,
     /// Trees that may be written.
     pub write: Vec<Place>,
+    /// Trees that may be written unless a link lies on the way.
+    pub exact: Vec<Place>,
 }
 
 /// How commands are run.
@@ -248,8 +252,17 @@ pub struct Start {
     /// The first command: its request, and its streams' descriptors; `None`: wait for requests.
     pub first: Option<First>,
     /// Clone the first command's process ahead of its request.
-    pub park: Option<OwnedFd>,
+    pub park: Option<Park>,
     /// Stack for command processes.
+    pub stack: Stack,
+}
+
+/// The process that is made ahead of the first command's request.
+#[derive(Debug)]
+pub struct Park {
+    /// Where the request comes from.
+    pub socket: OwnedFd,
+    /// Its own stack: others may be started while it waits.
     pub stack: Stack,
 }
 

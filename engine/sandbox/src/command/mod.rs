@@ -210,8 +210,8 @@ impl Command {
         }
     }
 
-    fn wants(&self) -> Wants {
-        Wants { terminal: self.terminal, measure: self.measure, die_with_thread: self.forward_signals }
+    fn wants(&self) -> Wants<'static> {
+        Wants { terminal: self.terminal, measure: self.measure, die_with_thread: self.forward_signals, ..Wants::default() }
     }
 
     /// Runs it and waits. Streams are inherited unless set.

@@ -67,48 +67,48 @@ impl Place {
     fn planned(&self) -> &Planned {
         match self {
             Place::Own(own) => &own.planned,
-            Place::Shared(inner, _) => &inner.planned,
+            Place::Shared(inner, _) => inner.planned(),
             Place::Born(born) => &born.planned,
         }
     }
     fn facts(&self) -> &Facts {
         match self {
             Place::Own(own) => &own.facts,
-            Place::Shared(inner, _) => &inner.facts,
+            Place::Shared(inner, _) => inner.facts(),
             Place::Born(born) => &born.facts,
         }
     }
     fn group(&self) -> Option<&Group> {
         match self {
             Place::Own(own) => own.group.as_ref(),
-            Place::Shared(inner, _) => inner.group.as_ref(),
+            Place::Shared(inner, _) => inner.group(),
             Place::Born(born) => born.group.as_ref(),
         }
     }
     fn control(&self) -> BorrowedFd<'_> {
         match self {
             Place::Own(own) => own.started.control.as_fd(),
-            Place::Shared(inner, _) => inner.started.control.as_fd(),
+            Place::Shared(inner, _) => inner.control().as_fd(),
             Place::Born(born) => born.control.as_fd(),
         }
     }
     fn replies(&self) -> BorrowedFd<'_> {
         match self {
-            Place::Shared(_, route) => route.replies.as_fd(),
-            Place::Own(_) | Place::Born(_) => self.control(),
+            Place::Shared(_, Route { replies: Some(replies), .. }) => replies.as_fd(),
+            Place::Shared(..) | Place::Own(_) | Place::Born(_) => self.control(),
         }
     }
     fn pidfd(&self) -> BorrowedFd<'_> {
         match self {
             Place::Own(own) => own.started.pidfd.as_fd(),
-            Place::Shared(inner, _) => inner.started.pidfd.as_fd(),
+            Place::Shared(inner, _) => inner.pidfd().as_fd(),
             Place::Born(born) => born.pidfd.as_fd(),
         }
     }
     fn pid(&self) -> Option<rustix::process::Pid> {
         match self {
             Place::Own(own) => Some(own.started.pid),
-            Place::Shared(inner, _) => Some(inner.started.pid),
+            Place::Shared(inner, _) => inner.pid(),
             Place::Born(born) => born.pid(),
         }
     }
@@ -123,9 +123,9 @@ impl Run {
             }
             Home::Shared(inner) => {
                 let inner = Arc::clone(inner);
-                let wiring = wire(command, &inner.planned.limits)?;
-                let request = encode(command, &inner.planned, &wiring, 0)?;
-                let route = inner.execute(&request, &given(command, &wiring)?)?;
+                let wiring = wire(command, &inner.planned().limits)?;
+                let request = encode(command, inner.planned(), &wiring, 0)?;
+                let route = inner.execute(request, &given(command, &wiring)?)?;
                 Ok(Self::with(command, Place::Shared(inner, route), wiring, None))
             }
             Home::Template(template) => {

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use enclos_cgroup::{Group, Host, Name, reap_orphans};
@@ -27,8 +27,9 @@ use crate::launch::idmap::errno_of;
 use crate::launch::{FIRST_ID, failure_of};
 use crate::plan::{Planned, Wants, plan};
 use crate::probe::Facts;
-use crate::sandbox::{send, send_exec};
-use crate::watch::next_reply;
+use crate::sandbox::{Sandbox, send, send_exec};
+use crate::watch::{next_reply, next_reply_with};
+use crate::workspace::{NO_WORKSPACE, Workspace};
 
 /// The launcher process. Start it before threads and before secrets are in memory; everything made from it dies with it.
 #[derive(Clone, Debug)]
@@ -90,6 +91,20 @@ impl Launcher {
     /// # Errors
     /// A policy that makes no sense, cannot be enforced here, or cannot be held by a template.
     pub fn template(&self, policy: &Policy) -> Result<Template> {
+        self.prepare(policy, None)
+    }
+
+    /// Prepares a template of sandboxes that live ([`Template::sandbox`]). `workspace`: where inside each gets the workspace it is made with.
+    ///
+    /// An ordinary user's launcher cannot hand trees of the host to a sandbox that does not see them, so there a sandbox with a workspace is made from the start.
+    ///
+    /// # Errors
+    /// As for [`Launcher::template`].
+    pub fn living_template(&self, policy: &Policy, workspace: Option<&Path>) -> Result<Template> {
+        self.prepare(policy, Some(workspace))
+    }
+
+    fn prepare(&self, policy: &Policy, living: Option<Option<&Path>>) -> Result<Template> {
         crate::exec_request::refuse_stream_files(policy)?;
         let (retire, retired) = channel();
         let inner = Arc::new(TemplateInner {
@@ -99,6 +114,9 @@ impl Launcher {
             free: Mutex::new(Vec::new()),
             spent: Mutex::new(Vec::new()),
             parked: Mutex::new(Vec::new()),
+            living: living.is_some(),
+            workspace: living.flatten().map(Path::to_owned),
+            ahead: OnceLock::new(),
             retire,
         });
         std::thread::Builder::new()
@@ -106,13 +124,17 @@ impl Launcher {
             .spawn(move || super::pool::retire(&retired))
             .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), "retiring thread"))?;
         // The first slot now, so that a template that cannot be is refused here.
-        let slot = inner.make_slot()?;
-        lock(&inner.free).push(slot);
+        if inner.brings_trees() {
+            let slot = inner.make_slot()?;
+            lock(&inner.free).push(slot);
+        } else {
+            inner.plan()?;
+        }
         Ok(Template { inner })
     }
 
-    /// Asks for one slot; gives its socket.
-    fn slot(&self, request: &SlotRequest, lease: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+    /// Asks for one slot; gives its socket and, where it has ids of its own, its user namespace.
+    fn slot(&self, request: &SlotRequest, lease: Option<BorrowedFd<'_>>) -> Result<(OwnedFd, Option<OwnedFd>)> {
         let failed = |e: Errno| Failure::about(Stage::Control, e, "launcher");
         let text = serde_json::to_vec(request).map_err(|e| Failure::about(Stage::Control, Errno::INVAL, e.to_string()))?;
         let file = memfd_create(c"enclos-template", MemfdFlags::CLOEXEC).map_err(failed)?;
@@ -128,8 +150,9 @@ impl Launcher {
         let mut answer = [0u8; 1024];
         let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
         let length = receive(socket.as_fd(), &mut answer, &mut descriptors).map_err(failed)?;
-        match descriptors.into_iter().flatten().next() {
-            Some(slot) => Ok(slot),
+        let mut descriptors = descriptors.into_iter().flatten();
+        match descriptors.next() {
+            Some(slot) => Ok((slot, descriptors.next())),
             None if length == 0 => Err(failed(Errno::PIPE).into()),
             None => Err(Error::InitLost(String::from_utf8_lossy(&answer[..length]).into_owned())),
         }
@@ -151,6 +174,11 @@ pub(super) struct TemplateInner {
     /// Slots that will not serve again, kept until their sandboxes are gone.
     spent: Mutex<Vec<Slot>>,
     pub(super) parked: Mutex<Vec<Born>>,
+    living: bool,
+    /// Where a workspace goes.
+    pub(super) workspace: Option<PathBuf>,
+    /// Wakes who keeps sandboxes parked.
+    pub(super) ahead: OnceLock<Sender<()>>,
     retire: Sender<Retired>,
 }
 
@@ -161,6 +189,8 @@ pub struct Slot {
     planned: Arc<Planned>,
     /// The part of the plan that each sandbox carries out, for the words of its faults.
     fresh: Arc<Plan>,
+    /// In which trees of the host are shown with the ids they have on disk.
+    ids: Option<OwnedFd>,
     /// Init of the sandbox it had last, which may still be on its way out.
     last: Option<OwnedFd>,
 }
@@ -206,6 +236,10 @@ pub struct Born {
     pub pidfd: OwnedFd,
     /// Init has said that the command is parked.
     ready: bool,
+    /// It waits for its workspace.
+    unfinished: bool,
+    /// The merged workspace.
+    pub workspace: Option<OwnedFd>,
     /// Init has said that the command has ended, and so ends itself.
     over: bool,
     fresh: Arc<Plan>,
@@ -222,11 +256,51 @@ impl Template {
 
     /// A parked sandbox if there is one, else one made now.
     pub(crate) fn take(&self) -> Result<Born> {
+        let mut born = self.take_unfinished()?;
+        born.finish_without()?;
+        Ok(born)
+    }
+
+    fn take_unfinished(&self) -> Result<Born> {
         let parked = lock(&self.inner.parked).pop();
+        if let Some(ahead) = self.inner.ahead.get() {
+            let _ = ahead.send(());
+        }
         match parked {
             Some(born) => Ok(born),
             None => TemplateInner::spawn(&self.inner),
         }
+    }
+
+    /// Makes a sandbox that lives, with a workspace of its own or without.
+    ///
+    /// The template says where a workspace goes ([`Launcher::living_template`]). Sandboxes that are parked ([`Template::park`], [`Template::park_ahead`]) make this a
+    /// matter of mounting the workspace.
+    ///
+    /// # Errors
+    /// A workspace that is none, or not at the template's place; a step that failed. Nothing is left behind then.
+    pub fn sandbox(&self, workspace: Option<&Workspace>) -> Result<Sandbox> {
+        if let Some(workspace) = workspace {
+            let at = self.inner.workspace.as_deref();
+            if at != Some(&*workspace.at) {
+                let wanted = at.map_or_else(
+                    || "this template has no place for one".to_owned(),
+                    |at| format!("this template has the place {} for one", at.display()),
+                );
+                return Err(enclos_spec::PolicyError::value("workspace", &workspace.at.display().to_string(), &wanted).into());
+            }
+            // A template has one second wall for all its sandboxes.
+            if workspace.writable.is_some() || !self.inner.brings_trees() {
+                return Sandbox::create_with(&self.inner.policy, Some(workspace));
+            }
+        }
+        let mut born = self.take_unfinished()?;
+        match workspace {
+            Some(workspace) => born.finish_with(workspace)?,
+            None => born.finish_without()?,
+        }
+        born.wait_ready()?;
+        Ok(Sandbox::warm(born, self.clone()))
     }
 
     /// Makes `count` sandboxes ahead of demand, in addition to those that are parked.
@@ -236,8 +310,27 @@ impl Template {
     pub fn park(&self, count: usize) -> Result<()> {
         for _ in 0..count {
             let mut born = TemplateInner::spawn(&self.inner)?;
-            born.wait_ready()?;
+            if !born.unfinished {
+                born.wait_ready()?;
+            }
             lock(&self.inner.parked).push(born);
+        }
+        Ok(())
+    }
+
+    /// Keeps `count` sandboxes parked from now on: for each that is taken a thread of the template's own makes another. A second call changes nothing.
+    ///
+    /// # Errors
+    /// As for running a command.
+    pub fn park_ahead(&self, count: usize) -> Result<()> {
+        self.park(count.saturating_sub(self.parked()))?;
+        let (wake, woken) = channel();
+        let template = Arc::downgrade(&self.inner);
+        if self.inner.ahead.set(wake).is_ok() {
+            std::thread::Builder::new()
+                .name("enclos-ahead".to_owned())
+                .spawn(move || super::pool::park_ahead(&template, &woken, count))
+                .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), "parking thread"))?;
         }
         Ok(())
     }
@@ -250,8 +343,18 @@ impl Template {
 }
 
 impl TemplateInner {
+    fn plan(&self) -> Result<Planned> {
+        let (living, workspace) = (self.living, self.workspace.as_deref());
+        plan(&self.policy, &self.facts, Wants { terminal: living, measure: living, die_with_thread: false, living, workspace })
+    }
+
+    /// Whether its sandboxes can be brought a workspace, if they have a place for one.
+    fn brings_trees(&self) -> bool {
+        self.workspace.is_none() || self.facts.privileged
+    }
+
     fn make_slot(&self) -> Result<Slot> {
-        let planned = plan(&self.policy, &self.facts, Wants { terminal: false, measure: false, die_with_thread: false })?;
+        let planned = self.plan()?;
         if planned.plan.seccomp.iter().any(|f| matches!(f, FilterSource::Program(_))) && planned.plan.seccomp.len() > 1 {
             return Err(Error::Unenforceable { field: "seccomp", missing: "a template holds one filter".to_owned() });
         }
@@ -262,9 +365,9 @@ impl TemplateInner {
             Some(limits) => self.facts.cgroups.hierarchies(limits)?,
         };
         let request = SlotRequest { plan: planned.plan.clone(), groups };
-        let socket = self.launcher.slot(&request, planned.lease.as_ref().map(|lease| lease.file.as_fd()))?;
+        let (socket, ids) = self.launcher.slot(&request, planned.lease.as_ref().map(|lease| lease.file.as_fd()))?;
         match next_reply(&socket) {
-            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), last: None }),
+            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), ids, last: None }),
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&lasting, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),
@@ -305,6 +408,8 @@ impl TemplateInner {
             park,
             pidfd,
             ready,
+            unfinished: self.workspace.is_some(),
+            workspace: None,
             over: false,
             fresh: Arc::clone(&slot.fresh),
             slot: Some(slot),
@@ -371,12 +476,31 @@ fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
 }
 
 impl Born {
+    /// Tells it that there will be no workspace.
+    fn finish_without(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.unfinished) {
+            send(&self.control, &NO_WORKSPACE, &[]).map_err(|e| Failure::about(Stage::Control, e, "workspace"))?;
+        }
+        Ok(())
+    }
+
+    /// Brings it its workspace.
+    fn finish_with(&mut self, workspace: &Workspace) -> Result<()> {
+        let (message, trees) = workspace.by_descriptor(self.slot.as_ref().and_then(|slot| slot.ids.as_ref()).map(AsFd::as_fd))?;
+        let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        send(&self.control, &message, &trees).map_err(|e| Failure::about(Stage::Control, e, "workspace"))?;
+        self.unfinished = false;
+        Ok(())
+    }
+
     /// Waits until its command is parked.
     pub(super) fn wait_ready(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.ready, true) {
             return Ok(());
         }
-        match next_reply(&self.control) {
+        let (reply, descriptor) = next_reply_with(&self.control);
+        self.workspace = descriptor;
+        match reply {
             Ok(Reply::Ready) => Ok(()),
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&self.fresh, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
@@ -389,6 +513,11 @@ impl Born {
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd())).ok()?;
         let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
         Pid::from_raw(pid)
+    }
+
+    /// The socket to its parked process.
+    pub(crate) fn park_socket(&self) -> &OwnedFd {
+        &self.park
     }
 
     /// Its command has ended, and with it the sandbox.

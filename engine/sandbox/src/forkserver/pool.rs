@@ -1,10 +1,11 @@
 //! Ahead of demand and behind it: sandboxes parked before they are asked for, and cleared away after they have answered.
 
+use std::sync::Weak;
 use std::sync::mpsc::Receiver;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::client::{Retired, Template};
+use super::client::{Retired, Template, TemplateInner};
 use crate::command::Command;
 use crate::error::Result;
 
@@ -15,6 +16,16 @@ pub(super) fn retire(retired: &Receiver<Retired>) {
         while let Err(enclos_sys::Errno::INTR) = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) {}
         // Dropping a group removes it.
         drop(group);
+    }
+}
+
+/// Keeps `count` sandboxes parked, until the template is gone.
+pub(super) fn park_ahead(template: &Weak<TemplateInner>, woken: &Receiver<()>, count: usize) {
+    while woken.recv().is_ok() {
+        let Some(inner) = template.upgrade() else { return };
+        let template = Template { inner };
+        // One that cannot be made now is made by whoever needs it, who is also told why.
+        let _ = template.park(count.saturating_sub(template.parked()));
     }
 }
 

@@ -46,9 +46,10 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
             .and_then(|file| make_slot(file, lease));
         // A caller that is gone is noticed by the next receive.
         let _ = match answer {
-            Ok((pidfd, theirs)) => {
+            Ok(Made { pidfd, theirs, ids }) => {
                 slots.push(pidfd);
-                send(socket, b"ok", &[theirs.as_fd()])
+                let descriptors: Vec<_> = std::iter::once(theirs.as_fd()).chain(ids.as_ref().map(AsFd::as_fd)).collect();
+                send(socket, b"ok", &descriptors)
             }
             Err(error) => send(socket, error.to_string().as_bytes(), &[]),
         };
@@ -56,8 +57,17 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
     }
 }
 
-/// Clones one slot, which holds the lease of its ids; gives its pidfd and the caller's end of its socket.
-fn make_slot(file: OwnedFd, lease: Option<OwnedFd>) -> Result<(OwnedFd, OwnedFd)> {
+/// A slot just made.
+struct Made {
+    pidfd: OwnedFd,
+    /// The caller's end of its socket.
+    theirs: OwnedFd,
+    /// Its user namespace, for those who show trees with its ids.
+    ids: Option<OwnedFd>,
+}
+
+/// Clones one slot, which holds the lease of its ids.
+fn make_slot(file: OwnedFd, lease: Option<OwnedFd>) -> Result<Made> {
     let file = std::fs::File::from(file);
     let malformed = |what: String| Failure::about(Stage::Control, Errno::INVAL, what);
     let text = read_from_start(&file).map_err(|e| malformed(e.to_string()))?;
@@ -74,9 +84,11 @@ fn make_slot(file: OwnedFd, lease: Option<OwnedFd>) -> Result<(OwnedFd, OwnedFd)
         clone3(namespaces, None, slot::run, &context).map_err(|e| Failure::new(Stage::Clone, e))?
     };
     idmap::write_maps(cloned.pid, &identity, crate::launch::is_privileged())?;
+    // Before it hides from those without rights over it.
+    let ids = identity.setup.filter(|_| crate::launch::is_privileged()).map(|_| idmap::user_namespace_of(cloned.pid)).transpose()?;
     let go = crate::init::message::RELEASE_REQUEST;
     rustix::net::send(&theirs, &go, rustix::net::SendFlags::NOSIGNAL).map_err(|e| Failure::new(Stage::Control, e))?;
-    Ok((cloned.pidfd, theirs))
+    Ok(Made { pidfd: cloned.pidfd, theirs, ids })
 }
 
 fn read_from_start(file: &std::fs::File) -> std::io::Result<Vec<u8>> {

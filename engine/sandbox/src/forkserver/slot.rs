@@ -4,11 +4,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use enclos_spec::plan::{FilterSource, Op, Plan, ProcCover, Source};
 use enclos_sys::child::exit;
-use enclos_sys::clone::{NamespaceFlags, clone3};
+use enclos_sys::clone::{NamespaceFlags, Stack, clone3};
 use enclos_sys::wait::{Wait, wait_pid};
 use enclos_sys::{Errno, capability, fd, seccomp};
 use rustix::process::Pid;
 
+use crate::child::program::Park;
 use crate::child::{self, Context};
 use crate::error::{Failure, Result, Stage};
 use crate::init::message::Reply;
@@ -72,7 +73,7 @@ impl SlotContext {
         program.clear_groups = false;
         program.die_with_parent = true;
         program.startup = None;
-        program.start.park = Some(park);
+        program.start.park = Some(Park { socket: park, stack: Stack::new().map_err(|e| Failure::about(Stage::Prepare, e, "stack"))? });
         program.start.lease = lease.as_ref().map(AsRawFd::as_raw_fd);
         // Neither hinders what a sandbox still has to do, and both are inherited.
         let bound = program.confine.capabilities.as_mut().filter(|mask| mask.bound).map(|mask| {
@@ -122,6 +123,13 @@ pub fn split(mut plan: Plan) -> Result<(Plan, Plan)> {
             Op::Proc { ref dst, .. } => {
                 // A user namespace may mount a procfs only where one is visible (mount_namespaces(7)): the slot's own, which each sandbox's covers.
                 lasting.ops.push(Op::Proc { dst: dst.clone(), cover: ProcCover::Writable });
+                fresh_places.push(dst.clone());
+                fresh.ops.push(op);
+            }
+            Op::Workspace { ref dst } => {
+                if !fresh_places.iter().any(|p| dst.starts_with(p)) {
+                    lasting.ops.push(directory(dst, 0o755));
+                }
                 fresh_places.push(dst.clone());
                 fresh.ops.push(op);
             }

@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid, umask};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::message::{DATAGRAM, EXEC_HEADER, Exec, Request, flag};
+use super::message::{DATAGRAM, EXEC_HEADER, Exec, MAX_EXTRAS, Request, flag};
 use super::{Given, files, read_file_part, receive};
 use crate::child::program::Program;
 use crate::child::{self, Context};
@@ -190,7 +190,12 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     }
     // Before the streams are moved, which may cover the descriptors that came along; before the limits, which are the command's.
     bring_files(exec, &ready.given).map_err(at(Stage::WriteFiles))?;
+    let extras = lift_extras(&ready.given.extras).map_err(at(Stage::Streams))?;
     connect_streams(&ready.given.streams, ready.terminal).map_err(at(Stage::Streams))?;
+    let first_free = connect_extras(&extras).map_err(at(Stage::Streams))?;
+    if exec.subreaper {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(at(Stage::Process))?;
+    }
     set_limits(program, |resource| !ready.ahead || !is_set_ahead(resource)).map_err(at(Stage::Rlimit))?;
     if let Some(block) = start.block_fd {
         let mut byte = [0u8; 1];
@@ -198,7 +203,7 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
         let _ = rustix::io::read(fd, &mut byte);
     }
     match &start.keep_all_but {
-        None => fd::close_from(3, false).map_err(at(Stage::Streams))?,
+        None => fd::close_from(first_free, false).map_err(at(Stage::Streams))?,
         Some(but) => {
             for number in but {
                 fd::close_between(*number, *number, false).map_err(at(Stage::Streams))?;
@@ -323,7 +328,51 @@ fn connect_streams(streams: &[Option<RawFd>; 3], terminal: Option<RawFd>) -> Res
     Ok(())
 }
 
+/// Above every number that the command's own descriptors get.
+const LIFTED: RawFd = 32;
+/// Number of the first extra descriptor.
+const FIRST_EXTRA: RawFd = 3;
+
+/// Copies the extra descriptors to where neither streams nor other extra ones are going to be.
+fn lift_extras(extras: &[Option<RawFd>; MAX_EXTRAS]) -> Result<[Option<RawFd>; MAX_EXTRAS], Errno> {
+    let mut lifted = [None; MAX_EXTRAS];
+    for (lifted, extra) in lifted.iter_mut().zip(extras) {
+        if let Some(number) = extra {
+            let copy = fcntl_dupfd_cloexec(fd::borrow(*number)?, LIFTED)?;
+            *lifted = Some(std::os::fd::AsRawFd::as_raw_fd(&copy));
+            // Closed by number, with everything else.
+            std::mem::forget(copy);
+        }
+    }
+    Ok(lifted)
+}
+
+/// Puts the extra descriptors at 3 and up; gives the first number after them.
+fn connect_extras(extras: &[Option<RawFd>; MAX_EXTRAS]) -> Result<RawFd, Errno> {
+    let mut next = FIRST_EXTRA;
+    for number in extras.iter().flatten() {
+        fd::copy_to(fd::borrow(*number)?, next, false)?;
+        next += 1;
+    }
+    Ok(next)
+}
+
 static PARKED_FAILURE: Failure = Failure::none();
+
+/// What has become of the parked process: written by itself when it has its request, in the memory it shares with init.
+static PARKED: AtomicU8 = AtomicU8::new(NOT_PARKED);
+const NOT_PARKED: u8 = 0;
+/// It waits. Killed now, it was no command, and nothing ends with it.
+const WAITS: u8 = 1;
+/// It is the only command of its sandbox.
+const ALONE: u8 = 2;
+/// It is one of many.
+const ONE_OF_MANY: u8 = 3;
+
+/// Whether the sandbox lives on after the first command, for which the process was parked.
+pub fn leaves_others(id: u32) -> bool {
+    id == 0 && matches!(PARKED.load(Ordering::SeqCst), WAITS | ONE_OF_MANY)
+}
 
 /// What kept a parked command from running, if it was it that ended.
 pub fn parked_failure(id: u32, last: bool) -> Option<(Stage, Errno)> {
@@ -337,13 +386,15 @@ pub fn park(context: &Context) -> Result<i32, Errno> {
         PARKED_FAILURE.set(failure);
         c_int::from(enclos_spec::exit::FAILURE)
     };
-    clone_sharing_memory(&context.program.start.stack, Until::Cloned, run, context).map(|pid| pid.as_raw_nonzero().get())
+    let park = context.program.start.park.as_ref().ok_or(Errno::BADF)?;
+    PARKED.store(WAITS, Ordering::SeqCst);
+    clone_sharing_memory(&park.stack, Until::Cloned, run, context).map(|pid| pid.as_raw_nonzero().get())
 }
 
 /// In the parked process: waits, then executes. It shares init's memory; what it writes (`parked`, `parked_strings`) init does not touch.
 fn await_request(context: &Context) -> (Stage, Errno) {
     let program = &context.program;
-    let Some(socket) = &program.start.park else { return (Stage::Control, Errno::BADF) };
+    let Some(socket) = program.start.park.as_ref().map(|park| &park.socket) else { return (Stage::Control, Errno::BADF) };
     if let Err(failure) = prepare_ahead(program, std::os::fd::AsRawFd::as_raw_fd(socket)) {
         return failure;
     }
@@ -361,6 +412,7 @@ fn await_request(context: &Context) -> (Stage, Errno) {
     };
     let Some(length) = read_file_part(bytes, length, &descriptors) else { return (Stage::Control, Errno::INVAL) };
     let Some(Request::Exec(exec)) = Request::decode(&bytes[..length]) else { return (Stage::Control, Errno::INVAL) };
+    PARKED.store(if exec.flags & flag::LAST != 0 { ALONE } else { ONE_OF_MANY }, Ordering::SeqCst);
     let given = Given::of(&exec, &descriptors);
     let ready =
         Ready { program, exec, strings: std::cell::RefCell::new(strings), given, terminal: None, ahead: true, failure: Failure::none() };

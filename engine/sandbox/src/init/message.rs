@@ -48,6 +48,21 @@ pub mod flag {
     pub const SHELL: u8 = 128;
 }
 
+/// What else an exec request asks for: one more byte of flags.
+mod more {
+    /// The last string is a directory to hand over.
+    pub const COLLECTS: u8 = 1;
+    /// A socket for replies came along.
+    pub const REPLIES: u8 = 2;
+    /// See [`super::Exec::subreaper`].
+    pub const SUBREAPER: u8 = 4;
+    /// The number of extra descriptors, from this bit on.
+    pub const EXTRAS: u8 = 3;
+}
+
+/// Most extra descriptors one command may have.
+pub const MAX_EXTRAS: usize = 2;
+
 /// A request, as init sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
@@ -89,6 +104,12 @@ pub struct Exec<'a> {
     pub sets: u8,
     /// The last string is a directory to hand over when the sandbox has ended.
     pub collects: bool,
+    /// Replies about this command go to a socket of its own, whose descriptor follows the extra ones.
+    pub replies: bool,
+    /// The command adopts its orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER).
+    pub subreaper: bool,
+    /// How many extra descriptors the command has, from 3 on; they follow those of the sets.
+    pub extras: u8,
     /// Zero-terminated strings: directories, files, arguments, variables, the directory of each set of files, the directory to hand over. Empty with
     /// [`flag::IN_FILE`].
     pub block: &'a [u8],
@@ -118,7 +139,10 @@ impl<'a> Request<'a> {
                 variables: u32_at(16)?,
                 files: u16_at(20)?,
                 sets: byte(22).filter(|sets| usize::from(*sets) <= MAX_SETS)?,
-                collects: byte(23)? != 0,
+                collects: byte(23)? & more::COLLECTS != 0,
+                replies: byte(23)? & more::REPLIES != 0,
+                subreaper: byte(23)? & more::SUBREAPER != 0,
+                extras: Some(byte(23)? >> more::EXTRAS).filter(|extras| usize::from(*extras) <= MAX_EXTRAS)?,
                 block: datagram.get(EXEC_HEADER..)?,
             })),
             SIGNAL => {
@@ -169,6 +193,12 @@ pub struct ExecRequest {
     pub sets: Vec<std::ffi::CString>,
     /// Directory to hand over when the sandbox has ended; shorter than [`MAX_COLLECTED`].
     pub collect: Option<std::ffi::CString>,
+    /// See [`Exec::replies`].
+    pub replies: bool,
+    /// See [`Exec::subreaper`].
+    pub subreaper: bool,
+    /// See [`Exec::extras`]; at most [`MAX_EXTRAS`].
+    pub extras: u8,
 }
 
 impl ExecRequest {
@@ -184,7 +214,12 @@ impl ExecRequest {
         bytes.extend((self.arguments.len() as u32).to_le_bytes());
         bytes.extend((self.variables.len() as u32).to_le_bytes());
         bytes.extend((self.files.len() as u16).to_le_bytes());
-        bytes.extend([self.sets.len() as u8, u8::from(self.collect.is_some())]);
+        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+        let more = flag(self.collect.is_some(), more::COLLECTS)
+            | flag(self.replies, more::REPLIES)
+            | flag(self.subreaper, more::SUBREAPER)
+            | self.extras << more::EXTRAS;
+        bytes.extend([self.sets.len() as u8, more]);
         for string in
             [&self.directories, &self.files, &self.arguments, &self.variables, &self.sets].into_iter().flatten().chain(&self.collect)
         {
@@ -371,6 +406,9 @@ mod tests {
             variables: strings(&["K=V"]),
             sets: strings(&["/box"]),
             collect: Some(c"/out".to_owned()),
+            replies: true,
+            subreaper: true,
+            extras: 2,
         };
         let bytes = request.encode(7);
         let Some(Request::Exec(exec)) = Request::decode(&bytes) else { panic!("not an exec request") };
@@ -379,7 +417,7 @@ mod tests {
         assert_eq!(Exec::first(exec.block).unwrap(), c"/w");
         let files = Exec::skip(exec.block, 1).unwrap();
         assert_eq!(Exec::first(Exec::skip(files, 1).unwrap()).unwrap(), c"/usr/bin/a");
-        assert_eq!((exec.sets, exec.collects), (1, true));
+        assert_eq!((exec.sets, exec.collects, exec.replies, exec.subreaper, exec.extras), (1, true, true, true, 2));
         let sets = exec.sets_block().unwrap();
         assert_eq!(Exec::first(sets).unwrap(), c"/box");
         assert_eq!(Exec::first(Exec::skip(sets, 1).unwrap()).unwrap(), c"/out");

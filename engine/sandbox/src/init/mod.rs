@@ -41,7 +41,7 @@ const SIGCHLD: i32 = rustix::process::Signal::CHILD.as_raw();
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// Most descriptors one message may carry.
-pub const MAX_DESCRIPTORS: usize = 8;
+pub const MAX_DESCRIPTORS: usize = 12;
 
 /// Most commands of one sandbox that run at once.
 pub const MAX_COMMANDS: usize = 512;
@@ -81,6 +81,8 @@ struct Job {
     pid: i32,
     id: u32,
     last: bool,
+    /// Where replies about it go, if not to the control socket.
+    replies: Option<RawFd>,
 }
 
 impl Room {
@@ -138,14 +140,14 @@ pub fn serve(context: &Context, root: Root) -> ! {
         command::First::None => {
             if start.park.is_some() {
                 match command::park(context) {
-                    Ok(pid) => early.record(pid, 0, true),
+                    Ok(pid) => early.record(Job { pid, id: 0, last: true, replies: None }),
                     Err(errno) => fail(program, (Stage::Fork, None, errno)),
                 }
             }
-            early.reply(Reply::Ready, None);
+            early.reply(Reply::Ready, root.workspace());
         }
         command::First::Started { pid, id, last, announce, terminal } => {
-            early.record(pid, id, last);
+            early.record(Job { pid, id, last, replies: None });
             if announce {
                 early.reply(Reply::Started { id, pid }, terminal.as_ref().map(AsFd::as_fd));
             }
@@ -269,10 +271,18 @@ impl Init<'_> {
         act(&mut self.context.room.borrow_mut())
     }
 
-    fn record(&mut self, pid: i32, id: u32, last: bool) {
+    /// To whoever waits for this command.
+    fn reply_about(&self, job: Job, reply: Reply, descriptor: Option<BorrowedFd<'_>>) {
+        match job.replies.map(fd::borrow) {
+            Some(Ok(socket)) => drop(send_with(socket, &reply.encode(), descriptor)),
+            _ => self.reply(reply, descriptor),
+        }
+    }
+
+    fn record(&mut self, new: Job) {
         self.with_room(|room| {
             if let Some(free) = room.commands.iter_mut().find(|job| job.pid == 0) {
-                *free = Job { pid, id, last };
+                *free = new;
             }
         });
     }
@@ -281,12 +291,16 @@ impl Init<'_> {
         self.with_room(|room| room.commands.iter().find(|job| job.pid == pid).copied())
     }
 
-    fn forget(&mut self, pid: i32) {
+    /// Its place is free again, and whoever waited for it sees the end of its replies.
+    fn forget(&mut self, gone: Job) {
         self.with_room(|room| {
-            if let Some(job) = room.commands.iter_mut().find(|job| job.pid == pid) {
+            if let Some(job) = room.commands.iter_mut().find(|job| job.pid == gone.pid) {
                 *job = Job::default();
             }
         });
+        if let Some(number) = gone.replies {
+            let _ = fd::close_between(number, number, false);
+        }
     }
 
     /// Takes every change of every child; orphans end here.
@@ -304,25 +318,28 @@ impl Init<'_> {
             };
             let Some(job) = self.job_of_pid(changed.pid) else { continue };
             match changed.how {
-                How::Stopped(signal) => self.reply(Reply::Stopped { id: job.id, signal }, None),
-                How::Continued => self.reply(Reply::Continued { id: job.id }, None),
+                How::Stopped(signal) => self.reply_about(job, Reply::Stopped { id: job.id, signal }, None),
+                How::Continued => self.reply_about(job, Reply::Continued { id: job.id }, None),
                 How::Exited(_) | How::Signaled(_) => self.ended(job, &changed),
             }
         }
     }
 
     fn ended(&mut self, job: Job, changed: &wait::Changed) {
-        self.forget(job.pid);
         let status = match changed.how {
             How::Exited(status) => status,
             How::Signaled(signal) => -signal,
             How::Stopped(_) | How::Continued => return,
         };
+        let last = job.last && !command::leaves_others(job.id);
         if let Some((stage, errno)) = command::parked_failure(job.id, job.last) {
             self.reply(Reply::NotStarted { id: job.id, stage: stage as u8, errno: errno.raw_os_error() }, None);
-            exit(0);
+            if last {
+                exit(0);
+            }
+            return self.forget(job);
         }
-        let finish = job.last && !self.context.program.start.linger;
+        let finish = last && !self.context.program.start.linger;
         let (mut cpu_us, mut max_resident) = (changed.cpu_us, changed.max_resident);
         if finish {
             // What the command left behind dies with it, and its CPU time counts.
@@ -336,10 +353,12 @@ impl Init<'_> {
         }
         // Only now is nobody left who could change it.
         let directory = if finish { files::collected() } else { None };
-        self.reply(Reply::Ended { id: job.id, status, cpu_us, max_resident, disk: self.disk() }, directory.as_ref().map(AsFd::as_fd));
+        let reply = Reply::Ended { id: job.id, status, cpu_us, max_resident, disk: self.disk() };
+        self.reply_about(job, reply, directory.as_ref().map(AsFd::as_fd));
         if finish {
             exit(0);
         }
+        self.forget(job);
     }
 
     fn disk(&self) -> Disk {
@@ -393,26 +412,33 @@ impl Init<'_> {
         };
     }
 
-    fn execute(&mut self, length: usize, descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS]) {
+    fn execute(&mut self, length: usize, mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS]) {
         let mut room = self.context.room.borrow_mut();
         let Room { request, strings, commands, .. } = &mut *room;
         let Some(length) = read_file_part(request, length, &descriptors) else { return };
         let Some(Request::Exec(exec)) = Request::decode(&request[..length]) else { return };
         let (id, announce, last) = (exec.id, exec.flags & flag::ANNOUNCE != 0, exec.flags & flag::LAST != 0);
+        let given = Given::of(&exec, &descriptors);
         let started = if commands.iter().all(|job| job.pid != 0) {
             Err((Stage::Fork, Errno::AGAIN))
         } else {
-            command::start(&self.context.program, &exec, strings, Given::of(&exec, &descriptors))
+            command::start(&self.context.program, &exec, strings, given)
         };
         drop(room);
+        let job = Job { pid: 0, id, last, replies: given.replies };
         match started {
             Ok((pid, terminal)) => {
-                self.record(pid, id, last);
+                // Kept until the command has ended.
+                for kept in descriptors.iter_mut().filter(|fd| fd.as_ref().map(AsRawFd::as_raw_fd) == given.replies) {
+                    std::mem::forget(kept.take());
+                }
+                let job = Job { pid, ..job };
+                self.record(job);
                 if announce {
-                    self.reply(Reply::Started { id, pid }, terminal.as_ref().map(AsFd::as_fd));
+                    self.reply_about(job, Reply::Started { id, pid }, terminal.as_ref().map(AsFd::as_fd));
                 }
             }
-            Err((stage, errno)) => self.reply(Reply::NotStarted { id, stage: stage as u8, errno: errno.raw_os_error() }, None),
+            Err((stage, errno)) => self.reply_about(job, Reply::NotStarted { id, stage: stage as u8, errno: errno.raw_os_error() }, None),
         }
     }
 }
@@ -422,13 +448,18 @@ fn is_first() -> bool {
     rustix::process::getpid().as_raw_nonzero().get() == 1
 }
 
-/// Descriptors that came along with a request, in order: one for each stream that is not on the terminal, one for each set of files.
+/// Descriptors that came along with a request, in order: one for each stream that is not on the terminal, one for each set of files, the extra ones, the socket for
+/// replies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Given {
     /// Standard input, output, error; `None`: the terminal.
     pub streams: [Option<RawFd>; 3],
     /// Sets of files.
     pub sets: [Option<RawFd>; message::MAX_SETS],
+    /// What the command has from 3 on.
+    pub extras: [Option<RawFd>; message::MAX_EXTRAS],
+    /// Where replies about it go.
+    pub replies: Option<RawFd>,
 }
 
 impl Given {
@@ -440,7 +471,12 @@ impl Given {
         for set in sets.iter_mut().take(usize::from(exec.sets)) {
             *set = given.next();
         }
-        Given { streams, sets }
+        let mut extras = [None; message::MAX_EXTRAS];
+        for extra in extras.iter_mut().take(usize::from(exec.extras)) {
+            *extra = given.next();
+        }
+        let replies = if exec.replies { given.next() } else { None };
+        Given { streams, sets, extras, replies }
     }
 }
 
@@ -483,7 +519,7 @@ pub(crate) fn receive(
     buffer: &mut [u8],
     descriptors: &mut [Option<OwnedFd>; MAX_DESCRIPTORS],
 ) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(12))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [std::io::IoSliceMut::new(buffer)];
     let message = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use enclos_spec::plan::{Access, Content, Op, Plan, ProcCover, ScratchPlace, Source, Upper};
 use enclos_sys::Errno;
+use enclos_sys::clone::Stack;
 use enclos_sys::mount::{Attributes, set_attributes, set_id_map};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -57,7 +58,7 @@ pub struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// For one plan.
     pub fn new(plan: &'a Plan, open_here: bool) -> Self {
-        let attach = !clones_detached_trees() || plan.ops.iter().any(|op| matches!(op, Op::Overlay { .. }));
+        let attach = !clones_detached_trees() || plan.ops.iter().any(|op| matches!(op, Op::Overlay { .. } | Op::Workspace { .. }));
         Compiler { attach, plan, open_here, id_map: None, layers: 0, places: 0, scratch: None }
     }
 
@@ -88,6 +89,10 @@ impl<'a> Compiler<'a> {
                 }
             }
             Op::Overlay { lower, upper, dst } => push(self.overlay(lower, upper, dst)?),
+            Op::Workspace { dst } => {
+                self.need_scratch();
+                push(ActionKind::Workspace { place: place(dst, 0o755)?, stack: Stack::new().map_err(|e| (Stage::Operation, e))? });
+            }
             Op::Tmpfs { dst, size, inodes, mode, parent_mode } => {
                 let place = place(dst, *parent_mode)?;
                 push(ActionKind::Tmpfs { size: size.map(number), inodes: inodes.map(number), mode: octal(*mode), place });
@@ -361,7 +366,8 @@ pub fn subject(op: &Op, stage: Stage) -> String {
         Op::Bind { src, dst, .. } => (Some(source(src)), dst.clone()),
         Op::Overlay { lower, dst, .. } => (lower.first().map(source), dst.clone()),
         Op::Scratch { places, .. } => (None, places.first().map(|p| p.dst.clone()).unwrap_or_default()),
-        Op::Tmpfs { dst, .. }
+        Op::Workspace { dst }
+        | Op::Tmpfs { dst, .. }
         | Op::Proc { dst, .. }
         | Op::Dev { dst, .. }
         | Op::Mqueue { dst }

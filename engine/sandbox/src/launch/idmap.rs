@@ -63,6 +63,12 @@ fn put(pid: Pid, file: &str, bytes: &[u8]) -> Result<(), Errno> {
     if rustix::io::write(&file, bytes)? == bytes.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
+/// The user namespace of a process just made, by which its ids can be told from others'.
+pub fn user_namespace_of(pid: Pid) -> Result<OwnedFd> {
+    let path = format!("/proc/{}/ns/user", pid.as_raw_nonzero());
+    openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| Failure::about(Stage::MapIds, e, path).into())
+}
+
 /// A user namespace made only for its map (`mount_setattr(2)`, `MOUNT_ATTR_IDMAP`).
 #[derive(Debug)]
 pub struct IdMap {

@@ -342,13 +342,15 @@ fn mask_of(capabilities: &Capabilities) -> CapabilityMask {
 
 fn ruleset(landlock: &enclos_spec::plan::Landlock) -> Result<Ruleset> {
     let abi = abi_version();
-    let write = landlock
-        .write
-        .iter()
-        .map(|path| Place::new(path, 0o755).map_err(|e| Failure::about(Stage::Landlock, e, path.display().to_string())))
-        .collect::<Result<_, _>>()?;
+    let places = |paths: &[std::path::PathBuf]| {
+        paths
+            .iter()
+            .map(|path| Place::new(path, 0o755).map_err(|e| Failure::about(Stage::Landlock, e, path.display().to_string())))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let (write, exact) = (places(&landlock.write)?, places(&landlock.exact)?);
     let handled = Handled { files: FileAccess::ALL.known_to(abi), tcp: landlock.deny_tcp && abi >= 4, scopes: abi >= 6 };
-    Ok(Ruleset { handled, abi, write })
+    Ok(Ruleset { handled, abi, write, exact })
 }
 
 fn start_part(plan: &Plan, first: Option<First>, mask: SignalSet) -> Result<Start> {

@@ -22,7 +22,9 @@ pub struct Chosen {
 }
 
 /// Chooses.
-pub fn choose(policy: &Policy, facts: &Facts, weakened: &mut Vec<String>) -> Result<Chosen> {
+///
+/// `workspace`: the command writes in one.
+pub fn choose(policy: &Policy, facts: &Facts, workspace: bool, weakened: &mut Vec<String>) -> Result<Chosen> {
     let (uid, gid) = (policy.uid.unwrap_or(DEFAULT_ID), policy.gid.unwrap_or(DEFAULT_ID));
     let refuse = |missing: &str| Error::Unenforceable { field: "ids", missing: missing.to_owned() };
     if facts.privileged {
@@ -41,7 +43,10 @@ pub fn choose(policy: &Policy, facts: &Facts, weakened: &mut Vec<String>) -> Res
     if policy.ids == Ids::Own {
         return Ok(own(uid, gid, facts));
     }
-    let writes_host = !policy.rw.is_empty() || !policy.bind.is_empty() || policy.overlay.iter().any(|o| o.layer.is_some());
+    let writes_host = workspace || !policy.rw.is_empty() || !policy.bind.is_empty() || policy.overlay.iter().any(|o| o.layer.is_some());
+    if workspace && policy.ids == Ids::Range {
+        return Err(refuse("a workspace of an ordinary user is written under that user's own id; leave ids at auto"));
+    }
     match (policy.ids, subordinate(uid, gid, facts)) {
         (Ids::Range, None) => Err(refuse("no range in /etc/subuid and /etc/subgid, or no newuidmap (package uidmap)")),
         (Ids::Range, Some(chosen)) => Ok(chosen),

@@ -7,6 +7,7 @@ use enclos_spec::plan::{Resource, Rlimit};
 use enclos_spec::{Bound, Policy, Size};
 use serde::Serialize;
 
+use super::Wants;
 use crate::error::{Error, Result};
 use crate::probe::Facts;
 
@@ -63,7 +64,7 @@ pub struct Resolved {
 }
 
 /// Resolves.
-pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec<String>) -> Result<Resolved> {
+pub fn resolve(policy: &Policy, facts: &Facts, wants: Wants<'_>, weakened: &mut Vec<String>) -> Result<Resolved> {
     let span = |bound: Option<Bound<enclos_spec::Span>>| bound.and_then(Bound::value).map(|span| span.0);
     let size = |bound: Option<Bound<Size>>| bound.and_then(Bound::value).map(Size::bytes);
     for (field, bound) in [("wall", policy.wall), ("cpu", policy.cpu), ("idle", policy.idle)] {
@@ -87,7 +88,8 @@ pub fn resolve(policy: &Policy, facts: &Facts, measure: bool, weakened: &mut Vec
                 .to_owned(),
         );
     }
-    group.meters = meters(measure, cpu.is_some() || span(policy.idle).is_some(), &group, facts);
+    group.meters = meters(wants.measure, cpu.is_some() || span(policy.idle).is_some(), &group, facts);
+    group.freeze = wants.living && facts.cgroups.place(Controller::Freezer).is_ok();
     let needed = group != GroupLimits::default();
     Ok(Resolved {
         wall: span(policy.wall),

@@ -49,25 +49,29 @@ pub struct Planned {
 
 /// What a front asks for beside the policy.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wants {
+pub struct Wants<'a> {
     /// A private terminal.
     pub terminal: bool,
     /// Every meter, also where no limit needs it.
     pub measure: bool,
     /// The sandbox dies with the thread that makes it.
     pub die_with_thread: bool,
+    /// A sandbox that lives: everything in it can be stopped and let go on, where the host can do that.
+    pub living: bool,
+    /// Where inside the overlay of a workspace is mounted.
+    pub workspace: Option<&'a Path>,
 }
 
 /// Plans.
 ///
 /// # Errors
 /// A policy that makes no sense ([`Error::Policy`]), or one that this host cannot enforce ([`Error::Unenforceable`]).
-pub fn plan(policy: &Policy, facts: &Facts, wants: Wants) -> Result<Planned> {
-    check(policy)?;
+pub fn plan(policy: &Policy, facts: &Facts, wants: Wants<'_>) -> Result<Planned> {
+    check(policy, wants.workspace)?;
     let mut weakened = Vec::new();
-    let chosen = identity::choose(policy, facts, &mut weakened)?;
-    let limits = resolve(policy, facts, wants.measure, &mut weakened)?;
-    let shown = root::operations(policy, facts, wants.terminal, &chosen, &limits)?;
+    let chosen = identity::choose(policy, facts, wants.workspace.is_some(), &mut weakened)?;
+    let limits = resolve(policy, facts, wants, &mut weakened)?;
+    let shown = root::operations(policy, facts, wants, &chosen, &limits)?;
     let plan = Plan {
         namespaces: Namespaces {
             user: true,
@@ -107,7 +111,7 @@ pub fn plan(policy: &Policy, facts: &Facts, wants: Wants) -> Result<Planned> {
 }
 
 /// Values that no host could make sense of.
-fn check(policy: &Policy) -> Result<()> {
+fn check(policy: &Policy, workspace: Option<&Path>) -> Result<()> {
     let absolute = |field: &'static str, path: &Path| {
         if path.is_absolute() {
             Ok(())
@@ -130,8 +134,11 @@ fn check(policy: &Policy) -> Result<()> {
     let shown =
         policy.ro.iter().map(|p| ("ro", p)).chain(policy.rw.iter().map(|p| ("rw", p))).chain(policy.tmpfs.iter().map(|p| ("tmpfs", p)));
     let shown = shown.chain(policy.bind.iter().map(|b| ("bind", &b.dst))).chain(policy.overlay.iter().map(|o| ("overlay", &o.path)));
-    let shown = shown.chain(policy.current_directory.iter().map(|p| ("current-directory", p)));
-    for (field, path) in shown {
+    let shown = shown.chain(policy.current_directory.iter().map(|p| ("current-directory", p))).map(|(field, path)| (field, path.as_path()));
+    if let Some(path) = workspace {
+        absolute("workspace", path)?;
+    }
+    for (field, path) in shown.chain(workspace.map(|path| ("workspace", path))) {
         if path.parent().is_none() || path.starts_with("/proc") {
             let wanted = "the sandbox has its own; name directories below it (a whole root file system goes with root)";
             return Err(enclos_spec::PolicyError::value(field, &path.display().to_string(), wanted).into());
@@ -180,7 +187,7 @@ fn landlock(policy: &Policy, facts: &Facts, write: Vec<PathBuf>, weakened: &mut 
         weakened.push("landlock: this kernel has none; mounts and namespaces alone confine the file system".to_owned());
         return Ok(None);
     }
-    Ok(Some(Landlock { write, deny_tcp: policy.net == Net::None }))
+    Ok(Some(Landlock { write, exact: Vec::new(), deny_tcp: policy.net == Net::None }))
 }
 
 fn rlimits(policy: &Policy, facts: &Facts, limits: &Resolved) -> Vec<Rlimit> {

@@ -12,7 +12,7 @@ use enclos_sys::Errno;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
 
 use super::identity::Chosen;
-use super::{HOME, Resolved, USER, set_id};
+use super::{HOME, Resolved, USER, Wants, set_id};
 use crate::error::{Failure, Result, Stage};
 use crate::launch::idmap::errno_of;
 use crate::probe::Facts;
@@ -68,14 +68,14 @@ pub struct Shown {
 }
 
 /// Plans the root.
-pub fn operations(policy: &Policy, facts: &Facts, terminal: bool, chosen: &Chosen, limits: &Resolved) -> Result<Shown> {
+pub fn operations(policy: &Policy, facts: &Facts, wants: Wants<'_>, chosen: &Chosen, limits: &Resolved) -> Result<Shown> {
     let mut ops = Vec::with_capacity(96);
     match &policy.root {
         Some(root) => own_root(root, &mut ops)?,
         None => host_system(policy, facts, &mut ops),
     }
     files(policy, chosen, &mut ops);
-    ops.push(Op::Dev { dst: "/dev".into(), own_file_system: false, terminals: terminal, console: None });
+    ops.push(Op::Dev { dst: "/dev".into(), own_file_system: false, terminals: wants.terminal, console: None });
     ops.push(Op::Proc { dst: "/proc".into(), cover: ProcCover::Secrets });
     let place = |dst: &str, mode, owned| ScratchPlace { dst: dst.into(), mode, owned };
     let places =
@@ -83,13 +83,17 @@ pub fn operations(policy: &Policy, facts: &Facts, terminal: bool, chosen: &Chose
     // The skeleton's own files are not the command's to count.
     ops.push(Op::Scratch { size: limits.disk, inodes: limits.inodes.map(|n| n.saturating_add(SKELETON_INODES)), places });
     let mut writable: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev", "/proc", HOME].iter().map(PathBuf::from).collect();
-    // A deeper path is the more special one: it comes later, whatever order the lists have.
     let mut host = host_paths(policy, chosen, limits, &mut writable)?;
+    if let Some(dst) = wants.workspace {
+        writable.push(dst.to_owned());
+        host.push((dst.to_owned(), Op::Workspace { dst: dst.to_owned() }));
+    }
+    // A deeper path is the more special one: it comes later, whatever order the lists have.
     host.sort_by_key(|(path, _)| path.components().count());
     ops.extend(host.into_iter().map(|(_, op)| op));
     ops.extend(policy.hide.iter().map(|path| Op::Hide { dst: path.clone() }));
     ops.push(Op::RemountReadOnly { dst: "/".into() });
-    Ok(Shown { ops, writable, directories: directories(policy) })
+    Ok(Shown { ops, writable, directories: directories(policy, wants.workspace) })
 }
 
 /// Inodes of the private tmpfs that set-up itself uses: its root, four places, and a few for overlays.
@@ -268,9 +272,11 @@ fn open_to_all(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| if m.is_dir() { m.mode() & 0o005 == 0o005 } else { m.mode() & 0o004 != 0 })
 }
 
-fn directories(policy: &Policy) -> Vec<PathBuf> {
+fn directories(policy: &Policy, workspace: Option<&Path>) -> Vec<PathBuf> {
     match (&policy.workdir, &policy.current_directory) {
         (Some(directory), _) => vec![directory.clone()],
+        // A workspace whose top the command may not enter.
+        (None, _) if workspace.is_some() => workspace.into_iter().map(Path::to_owned).chain([HOME.into()]).collect(),
         (None, Some(directory)) => vec![directory.clone(), HOME.into()],
         (None, None) => vec![HOME.into()],
     }

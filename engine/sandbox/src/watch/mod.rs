@@ -406,6 +406,22 @@ pub fn reap(pidfd: impl AsFd) -> Option<wait::Changed> {
     wait::wait_pidfd(pidfd, wait::Wait::Ended).ok().flatten()
 }
 
+/// The same, with what came along.
+pub fn next_reply_with(socket: impl AsFd) -> (Result<Reply, Errno>, Option<OwnedFd>) {
+    let mut bytes = [0u8; message::REPLY];
+    let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
+    loop {
+        match crate::init::receive(socket.as_fd(), &mut bytes, &mut descriptors) {
+            Ok(length) => {
+                let [descriptor, ..] = descriptors;
+                return (Reply::decode(&bytes[..length]).ok_or(Errno::PIPE), descriptor);
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return (Err(errno), None),
+        }
+    }
+}
+
 /// Takes one reply, blocking; for callers without a loop.
 ///
 /// # Errors

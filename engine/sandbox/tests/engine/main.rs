@@ -6,3 +6,4 @@ mod files;
 mod hosts;
 mod living;
 mod warm;
+mod workspaces;

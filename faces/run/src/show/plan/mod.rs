@@ -135,6 +135,7 @@ fn operation(op: &Op) -> Vec<(&'static str, String, String)> {
             };
             one("overlay", dst, format!("over {lower}; {writes}"))
         }
+        Op::Workspace { dst } => one("workspace", dst, "an overlay of layers that are brought".to_owned()),
         Op::Tmpfs { dst, size, inodes, mode, parent_mode } => {
             one("tmpfs", dst, format!("{}, {}{}", bounds(*size, *inodes), octal(*mode), parents(*parent_mode)))
         }

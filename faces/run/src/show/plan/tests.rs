@@ -49,7 +49,7 @@ fn everything() -> Plan {
         capabilities: Some(Capabilities { keep: vec![], ambient: false, bound: true }),
         lock_securebits: true,
         seccomp: vec![FilterSource::Default, FilterSource::Program(vec![0; 24])],
-        landlock: Some(Landlock { write: vec!["/tmp".into(), "/home/enclos".into()], deny_tcp: true }),
+        landlock: Some(Landlock { write: vec!["/tmp".into(), "/home/enclos".into()], exact: Vec::new(), deny_tcp: true }),
         rlimits: vec![Rlimit { resource: Resource::OpenFiles, value: 4096 }, Rlimit { resource: Resource::Core, value: 0 }],
         cpus: vec![0, 1],
         new_session: true,
