@@ -3,6 +3,7 @@
 //! - [`Rules`]: four levels for paths, `none`, `view`, `read`, `write`, and the reason for each answer.
 //! - [`codebase`]: lines of versions, each a tree in the content-addressed store.
 //! - [`layers`]: what an overlay is made of, so that the kernel shows a version through rules at its own speed.
+//! - [`files`]: files of a mounted workspace, reached from outside; and files written into it.
 //! - [`workspace`]: a version, rules and a place for what is changed; diff, commit, rollback, snapshot, fork.
 //!
 //! ```text
@@ -21,6 +22,7 @@
 pub mod codebase;
 pub mod edit;
 mod error;
+pub mod files;
 pub mod layers;
 mod path;
 pub mod rules;
@@ -36,6 +38,7 @@ use error::During;
 pub use codebase::{By, Codebase, Limits, Listed, Page, PageRequest, Uploaded, Version};
 pub use edit::Edit;
 pub use error::VfsError;
+pub use files::{Files, Status};
 pub use layers::{Lower, Ownership, Writable};
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};

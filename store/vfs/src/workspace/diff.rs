@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Stat, fstat, readlinkat};
 use rustix::io::Errno;
 
 use super::files::Marks;
+use crate::edit::DIRECTORY_MODE;
 use crate::error::During;
 use crate::layers::Ownership;
 use crate::layers::look;
@@ -225,6 +226,8 @@ impl Walk<'_, '_> {
             Some(Entry::Directory { mode, .. }) => self.directory_mode(&stat, *mode),
             // Part of the mask: it is a change only if it holds one.
             _ if self.promised.iter().any(|p| p.is_within(path)) => None,
+            // Made by a push, with the look of its level.
+            _ if matches!(self.view.ownership, Ownership::Two { command, .. } if stat.st_uid != command.0) => Some(DIRECTORY_MODE),
             _ => Some(stat.st_mode & MODE_BITS),
         };
         if let Some(mode) = own {

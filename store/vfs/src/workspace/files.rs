@@ -33,7 +33,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), VfsError> {
     remove_at(&parent, name, path)
 }
 
-fn remove_at(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<(), VfsError> {
+pub(crate) fn remove_at(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<(), VfsError> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}

@@ -26,7 +26,7 @@ use super::records::update;
 use super::{Committed, Conflicts, HeldBack, View, Workspace, busy, conflict, files};
 use crate::edit::{DIRECTORY_MODE, Draft, Edit, Trees, apply_in};
 use crate::error::During;
-use crate::layers::look;
+use crate::layers::{Ownership, look};
 use crate::{Bounds, By, Level, TreePath, Version, Vfs, VfsError, edit};
 
 /// What a workspace has that its codebase has not been given.
@@ -125,26 +125,19 @@ impl Vfs {
         take: &mut dyn FnMut(File, u64) -> Result<(Digest, u64), VfsError>,
     ) -> Result<Pending, VfsError> {
         let walked = self.walk_upper(workspace, base, view, take)?;
-        let (mut held_back, changes): (Vec<_>, Vec<_>) = walked.into_iter().partition(|change| change.denied.is_some());
+        let (held_back, changes): (Vec<_>, Vec<_>) = walked.into_iter().partition(|change| change.denied.is_some());
         let Some(published) = workspace.published.filter(|published| *published != base.tree) else {
             return Ok(Pending { changes, held_back });
         };
         let mut draft = Draft::new(self.store());
         let now = apply_in(&mut draft, base.tree, &conflict::edits(&changes))?;
-        let mut pushed = Vec::new();
-        for (at, change) in held_back.iter().enumerate() {
-            // A file that was pushed where the workspace may not write.
-            if let (Some(after @ What::File { digest, .. }), Some(Entry::File { digest: own, .. })) =
-                (&change.after, edit::find(self.store(), &published, &change.path)?)
-                && *digest == own
-                && change.before.as_ref() != Some(after)
-            {
-                pushed.push(at);
+        let mut held = Vec::new();
+        for change in held_back {
+            if !self.was_pushed(&published, &change)? {
+                held.push(change);
             }
         }
-        for at in pushed.into_iter().rev() {
-            held_back.remove(at);
-        }
+        let mut held_back = held;
         let held: BTreeMap<&TreePath, bool> = held_back.iter().map(|change| (&change.path, change.stays_a_directory())).collect();
         let mut comparison = Comparison { vfs: self, draft: &draft, view, held, changes: Vec::new() };
         let directory = |digest| Entry::Directory { digest, size: 0, files: 0, mode: DIRECTORY_MODE };
@@ -153,6 +146,16 @@ impl Vfs {
         held_back.extend(denied);
         held_back.sort_by(|a, b| a.path.names().cmp(b.path.names()));
         Ok(Pending { changes, held_back })
+    }
+
+    /// Whether this came from the codebase, where the workspace may not write.
+    fn was_pushed(&self, published: &Digest, change: &Change) -> Result<bool, VfsError> {
+        Ok(match (&change.before, &change.after, edit::find(self.store(), published, &change.path)?) {
+            (before, Some(What::File { digest, .. }), Some(Entry::File { digest: own, .. })) => *digest == own && *before != change.after,
+            (None, Some(What::Directory { .. }), Some(Entry::Directory { .. })) => true,
+            (before, Some(What::Link { target }), Some(Entry::Link { target: own })) => *target == own && *before != change.after,
+            _ => false,
+        })
     }
 
     fn give(
@@ -302,6 +305,13 @@ impl Comparison<'_> {
             && *now == look::file_mode(Level::Write, *mode, self.view.ownership)
         {
             // The bits as they are shown: nobody changed them.
+            return Ok(true);
+        }
+        if let (Some(Entry::Directory { mode, .. }), Some(Entry::Directory { mode: now, .. })) = (old, new)
+            && self.view.ownership == Ownership::One
+            && (*mode, *now) == (DIRECTORY_MODE, 0o555)
+        {
+            // Made by a push, where nothing else may be made.
             return Ok(true);
         }
         if let (Some(entry @ Entry::Directory { .. }), false) = (old, matches!(new, Some(Entry::Directory { .. }))) {

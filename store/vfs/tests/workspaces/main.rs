@@ -6,4 +6,5 @@ mod identity;
 mod killed;
 mod mounted;
 mod publishing;
+mod pushing;
 mod world;

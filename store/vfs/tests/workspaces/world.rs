@@ -1,9 +1,9 @@
 //! A codebase, a workspace on it, and overlays mounted where nobody else sees them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use enclos_cas::{Entry, Quota};
 use enclos_vfs::{
@@ -43,6 +43,11 @@ impl Mode {
 
     pub fn ownership(self) -> Ownership {
         if self == Mode::OneOwner { Ownership::One } else { Ownership::USUAL }
+    }
+
+    /// The host's id of the sandbox's root.
+    pub fn first(self) -> u32 {
+        if self == Mode::Shifted { 200_000 } else { 0 }
     }
 
     pub fn marks(self) -> Marks {
@@ -104,6 +109,28 @@ impl World {
 
     /// Runs a shell script in the mounted workspace, as the command would; its output of both kinds.
     pub fn run(&self, script: &str) -> String {
+        output(&mut self.command(script), self.mode)
+    }
+
+    /// The mounted workspace with a shell in it that stays.
+    pub fn living(&self) -> Living {
+        let script = "echo ready; while read -r line; do eval \"$line\"; echo; echo done; done";
+        let mut child = self.command(script).stdin(Stdio::piped()).stdout(Stdio::piped()).env("LC_ALL", "C").spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        // With the user namespace made anew there is a process between.
+        let mut pid = child.id();
+        while let Some(below) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap().split_whitespace().last() {
+            pid = below.parse().unwrap();
+        }
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let top = rustix::fs::open(format!("/proc/{pid}/cwd"), flags, rustix::fs::Mode::empty()).unwrap();
+        Living { child, out, top }
+    }
+
+    fn command(&self, script: &str) -> Command {
         let layers = self.vfs.layers(&self.workspace, &self.rules, self.mode.ownership()).unwrap();
         let point = self.directory.path().join("mounted");
         let _ = std::fs::create_dir(&point);
@@ -113,7 +140,8 @@ impl World {
             let layer = layers.upper.parent().unwrap();
             let mut command = Command::new("python3");
             command.arg(program).arg(&point).arg(lower.join(":")).arg(layer);
-            return output(command.arg(format!("exec 2>&1; {script}")), self.mode);
+            command.arg(format!("exec 2>&1; {script}"));
+            return command;
         }
         let mut options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), layers.upper.display(), layers.work.display());
         options += if self.mode == Mode::Root { ",redirect_dir=off,metacopy=off" } else { ",userxattr" };
@@ -124,7 +152,9 @@ impl World {
         );
         let namespaces = if self.mode == Mode::OneOwner { "-Urm" } else { "-m" };
         // The paths to a temporary directory are root's own; the command reaches the mount by its current directory alone.
-        output(Command::new("unshare").args([namespaces, "sh", "-c", &set_up, "sh", &format!("exec 2>&1; {script}")]), self.mode)
+        let mut command = Command::new("unshare");
+        command.args([namespaces, "sh", "-c", &set_up, "sh", &format!("exec 2>&1; {script}")]);
+        command
     }
 
     /// Changes as text, one a line, without reasons.
@@ -178,6 +208,33 @@ impl World {
 
     pub fn head(&self) -> Version {
         self.vfs.version(&self.codebase, None).unwrap()
+    }
+}
+
+/// A workspace that is mounted, and a shell in it; gone when dropped.
+pub struct Living {
+    child: std::process::Child,
+    out: BufReader<std::process::ChildStdout>,
+    pub top: std::os::fd::OwnedFd,
+}
+
+impl Living {
+    /// Runs one line there; what it says.
+    pub fn ask(&mut self, line: &str) -> String {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let mut text = String::new();
+        while !text.ends_with("\ndone\n") {
+            assert_ne!(self.out.read_line(&mut text).unwrap(), 0, "{text}");
+        }
+        text.truncate(text.len() - "\ndone\n".len());
+        text
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
     }
 }
 
