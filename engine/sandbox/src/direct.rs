@@ -235,6 +235,7 @@ impl Started<'_> {
             requests: self.inner.control.as_fd(),
             pidfd: self.inner.pidfd.as_fd(),
             id: launch::FIRST_ID,
+            shared: None,
             last: true,
             clock: CpuClock::new(bounds.limits.cpu.is_some() || bounds.limits.idle.is_some(), group, || Some(self.inner.pid)),
             group,
@@ -287,7 +288,7 @@ impl Started<'_> {
                     }
                     return Ok(self.seen(status));
                 }
-                Ok(Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Ready) => {}
+                Ok(Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Ready { .. }) => {}
                 // A step of init's own after the command began: a lock file, for one.
                 Ok(Reply::Failed { stage, op, errno }) => return Err(failure_of(self.plan, stage, op, errno).into()),
                 Ok(other) => return Err(Error::InitLost(format!("{other:?}"))),

@@ -133,7 +133,7 @@ impl Sandbox {
             .release(&planned.plan)
             .and_then(|()| workspace.map_or(Ok(()), |workspace| bring(&started, &planned.plan, workspace)))
             .and_then(|()| match next_reply_with(&started.control) {
-                (Ok(Reply::Ready), workspace) => Ok(workspace),
+                (Ok(Reply::Ready { .. }), workspace) => Ok(workspace),
                 (Ok(reply), _) => Err(launch::error_of(&planned.plan, reply).unwrap_or_else(|| Error::InitLost(format!("{reply:?}")))),
                 (Err(errno), _) => Err(Error::InitLost(errno.to_string())),
             });
@@ -317,6 +317,8 @@ pub(crate) struct Route {
     pub id: u32,
     /// Where its replies arrive; `None`: over the control socket, for the process that was parked.
     pub replies: Option<OwnedFd>,
+    /// Its pid inside, once it is known.
+    pub started: Arc<OnceLock<i32>>,
 }
 
 impl Inner {
@@ -368,13 +370,14 @@ impl Inner {
 
     /// Starts a command in the sandbox.
     pub fn execute(&self, mut request: ExecRequest, given: &[BorrowedFd<'_>]) -> Result<Route> {
-        // The parked process has no terminal, and says nothing when it starts.
+        // The parked process has no terminal.
         if let Life::Warm(warm) = &self.life
-            && request.flags & (flag::TTY | flag::ANNOUNCE) == 0
+            && request.flags & flag::TTY == 0
             && self.parked.swap(false, Ordering::SeqCst)
             && send_exec(warm.born.park_socket(), &request, FIRST_ID, given).is_ok()
         {
-            return Ok(Route { id: FIRST_ID, replies: None });
+            let started = Arc::new(warm.born.ready.map_or_else(OnceLock::new, OnceLock::from));
+            return Ok(Route { id: FIRST_ID, replies: None, started });
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (replies, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -383,13 +386,18 @@ impl Inner {
         let mut given = given.to_vec();
         given.push(theirs.as_fd());
         send_exec(self.control(), &request, id, &given)?;
-        Ok(Route { id, replies: Some(replies) })
+        Ok(Route { id, replies: Some(replies), started: Arc::default() })
     }
 
     fn freezer(&self, field: &'static str) -> Result<&Group> {
         self.group()
             .filter(|group| !group.is_nowhere())
             .ok_or_else(|| Error::Unenforceable { field, missing: "no control group tree that this user may use".to_owned() })
+    }
+
+    /// Whether somebody has frozen it.
+    pub fn is_frozen(&self) -> bool {
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) > 0
     }
 
     pub fn freeze(&self) -> Result<()> {

@@ -1,13 +1,15 @@
 //! One command in a sandbox of its own: the interface of [`std::process::Command`], with a policy and a report.
 
 mod run;
+pub(crate) mod tree;
 mod wiring;
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use enclos_spec::{Policy, Report};
 
@@ -60,6 +62,11 @@ pub struct Command {
     forward_signals: bool,
     files: Vec<(PathBuf, Files)>,
     collect: Option<PathBuf>,
+    /// A private terminal for the caller: rows and columns.
+    screen: Option<(u16, u16)>,
+    extras: Vec<OwnedFd>,
+    wall: Option<Duration>,
+    subreaper: bool,
 }
 
 /// Where a command runs.
@@ -116,6 +123,10 @@ impl Command {
             forward_signals: false,
             files: Vec::new(),
             collect: None,
+            screen: None,
+            extras: Vec::new(),
+            wall: None,
+            subreaper: false,
         }
     }
 
@@ -197,6 +208,31 @@ impl Command {
         self
     }
 
+    /// Gives it a private terminal of this size for each stream that is inherited, and the caller the other end: [`Child::terminal`]. For commands of living
+    /// sandboxes, and callers that have an event loop of their own; no byte passes through a thread of ours.
+    pub fn terminal(&mut self, rows: u16, columns: u16) -> &mut Self {
+        self.screen = Some((rows, columns));
+        self
+    }
+
+    /// Gives it one more descriptor: the first is 3, the second 4. At most two, for commands of living sandboxes. What it leads to is in the command's hands.
+    pub fn descriptor(&mut self, descriptor: OwnedFd) -> &mut Self {
+        self.extras.push(descriptor);
+        self
+    }
+
+    /// Ends it after this time by the wall clock, whatever the policy says.
+    pub fn wall(&mut self, limit: Duration) -> &mut Self {
+        self.wall = Some(limit);
+        self
+    }
+
+    /// Orphans among its descendants become its children, not init's (prctl(2), `PR_SET_CHILD_SUBREAPER`), so that [`Child::kill_tree`] and a limit find them.
+    pub fn subreaper(&mut self, subreaper: bool) -> &mut Self {
+        self.subreaper = subreaper;
+        self
+    }
+
     /// What would be done.
     ///
     /// # Errors
@@ -219,7 +255,7 @@ impl Command {
     /// # Errors
     /// When Enclos fails; a failing command is no error.
     pub fn status(&mut self) -> Result<Outcome> {
-        let run = Run::start(self)?;
+        let run = Run::start(self, false)?;
         run.finish().map(|(outcome, _)| outcome)
     }
 
@@ -233,7 +269,7 @@ impl Command {
                 *stdio = if index == 0 { Stdio::Null } else { Stdio::Piped };
             }
         }
-        let mut run = Run::start(self)?;
+        let mut run = Run::start(self, false)?;
         run.keep_output();
         let (outcome, [stdout, stderr]) = run.finish()?;
         Ok(Output { status: outcome.status, stdout, stderr, report: outcome.report, directory: outcome.directory })
@@ -244,15 +280,15 @@ impl Command {
     /// # Errors
     /// As for [`Command::status`]; a command that is not found is told by [`Child::wait`].
     pub fn spawn(&mut self) -> Result<Child> {
-        let mut run = Run::start(self)?;
+        let mut run = Run::start(self, true)?;
         let [stdin, stdout, stderr] = run.take_pipes()?;
         let killer = run.control().try_clone_to_owned().map_err(|e| Failure::new(Stage::Prepare, launch::idmap::errno_of(&e)))?;
-        let (pid, id) = (run.pid(), run.id());
+        let (pid, id, shared, terminal) = (run.pid(), run.id(), run.shared(), run.take_terminal());
         let thread = std::thread::Builder::new()
             .name("enclos-watch".to_owned())
             .spawn(move || run.finish().map(|(outcome, _)| outcome))
             .map_err(|e| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "watching thread"))?;
-        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), pid, id, outcome: None })
+        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), pid, id, shared, terminal, outcome: None })
     }
 }
 
@@ -270,6 +306,9 @@ pub struct Child {
     pid: i32,
     /// The command's name in its sandbox.
     id: u32,
+    /// The sandbox it shares with others, and its pid there.
+    shared: Option<(Arc<Inner>, Arc<OnceLock<i32>>)>,
+    terminal: Option<std::fs::File>,
     outcome: Option<Outcome>,
 }
 
@@ -301,6 +340,32 @@ impl Child {
         rustix::net::send(&self.control, &bytes, rustix::net::SendFlags::NOSIGNAL)
             .map(drop)
             .map_err(|e| Failure::new(Stage::Control, e).into())
+    }
+
+    /// The other end of its private terminal ([`Command::terminal`]), once. What is written there the command reads as keys; its size is set there too
+    /// (ioctl_tty(2), `TIOCSWINSZ`). When no process has the terminal open any more, reading gives `EIO`.
+    pub fn terminal(&mut self) -> Option<std::fs::File> {
+        self.terminal.take()
+    }
+
+    /// Host pid of the command itself; `None` when it has ended, and for one in a sandbox of its own.
+    #[must_use]
+    pub fn host_pid(&self) -> Option<u32> {
+        let (sandbox, started) = self.shared.as_ref()?;
+        tree::host_pid(sandbox, tree::await_pid(started, || self.has_ended())?)
+    }
+
+    /// Kills the command and everything that descends from it; of a command that is a subreaper ([`Command::subreaper`]) that is everything it has started. Others in
+    /// the sandbox live on; it is frozen for a moment, where the host can do that.
+    ///
+    /// # Errors
+    /// When the sandbox is gone already.
+    pub fn kill_tree(&self) -> Result<()> {
+        let Some((sandbox, started)) = &self.shared else { return self.kill() };
+        match tree::await_pid(started, || self.has_ended()) {
+            Some(pid) if !self.has_ended() => tree::kill(sandbox, pid),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it has ended.

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use enclos_cgroup::Group;
 use enclos_spec::Policy;
@@ -17,12 +18,12 @@ use crate::exec_request::{make_layers, request};
 use crate::files::directory_inside;
 use crate::forkserver::Born;
 use crate::init::Given;
-use crate::init::message::{ExecRequest, MAX_COLLECTED, MAX_SETS, flag};
+use crate::init::message::{ExecRequest, MAX_COLLECTED, MAX_EXTRAS, MAX_SETS, Reply, flag};
 use crate::launch::guardian::{Guardian, make_group};
 use crate::launch::network::Network;
 use crate::launch::{self, Launch, Started};
 use crate::meter::{CpuClock, Evidence};
-use crate::plan::{Planned, plan};
+use crate::plan::{Planned, Resolved, plan};
 use crate::probe::Facts;
 use crate::sandbox::{Inner, Route};
 use crate::watch::handed::Handed;
@@ -61,6 +62,10 @@ pub(super) struct Run {
     signals: Option<OwnedFd>,
     mask: Option<SignalSet>,
     name: String,
+    wall: Option<Duration>,
+    subreaper: bool,
+    /// The caller's end of the command's terminal.
+    terminal: Option<OwnedFd>,
 }
 
 impl Place {
@@ -115,7 +120,9 @@ impl Place {
 }
 
 impl Run {
-    pub fn start(command: &mut Command) -> Result<Run> {
+    /// `followed`: somebody will want to know its pid.
+    pub fn start(command: &mut Command, followed: bool) -> Result<Run> {
+        refuse_unshared(command)?;
         match &command.home {
             Home::Own(policy) => {
                 let policy = policy.clone();
@@ -124,9 +131,13 @@ impl Run {
             Home::Shared(inner) => {
                 let inner = Arc::clone(inner);
                 let wiring = wire(command, &inner.planned().limits)?;
-                let request = encode(command, inner.planned(), &wiring, 0)?;
+                let request = encode(command, inner.planned(), &wiring, if followed || command.subreaper { flag::ANNOUNCE } else { 0 })?;
                 let route = inner.execute(request, &given(command, &wiring)?)?;
-                Ok(Self::with(command, Place::Shared(inner, route), wiring, None))
+                let mut run = Self::with(command, Place::Shared(inner, route), wiring, None);
+                if command.screen.is_some() {
+                    run.await_terminal()?;
+                }
+                Ok(run)
             }
             Home::Template(template) => {
                 let born = template.take()?;
@@ -186,7 +197,40 @@ impl Run {
             signals,
             mask,
             name,
+            wall: command.wall,
+            subreaper: command.subreaper,
+            terminal: None,
         }
+    }
+
+    /// The command's terminal comes with the word that it runs.
+    fn await_terminal(&mut self) -> Result<()> {
+        let (reply, terminal) = watch::next_reply_with(self.place.replies());
+        let error = match reply {
+            Ok(Reply::Started { pid, .. }) => {
+                if let Place::Shared(_, route) = &self.place {
+                    let _ = route.started.set(pid);
+                }
+                self.terminal = terminal;
+                return Ok(());
+            }
+            Ok(Reply::NotStarted { stage, errno, .. }) => Failure::new(Stage::from_number(stage), Errno::from_raw_os_error(errno)).into(),
+            Ok(other) => Error::InitLost(format!("{other:?}")),
+            Err(errno) => Error::InitLost(errno.to_string()),
+        };
+        Err(self.name_command(error))
+    }
+
+    /// The sandbox it shares with others, and its pid there.
+    pub fn shared(&self) -> Option<(Arc<Inner>, Arc<OnceLock<i32>>)> {
+        match &self.place {
+            Place::Shared(inner, route) => Some((Arc::clone(inner), Arc::clone(&route.started))),
+            Place::Own(_) | Place::Born(_) => None,
+        }
+    }
+
+    pub fn take_terminal(&mut self) -> Option<std::fs::File> {
+        self.terminal.take().map(Into::into)
     }
 
     /// Where requests to init go.
@@ -296,16 +340,21 @@ impl Run {
         let place = &self.place;
         let cpus = place.planned().plan.cpus.len();
         let shared = matches!(place, Place::Shared(..));
-        let limits = &place.planned().limits;
+        let own_wall = self.wall.map(|wall| Resolved { wall: Some(wall), ..place.planned().limits.clone() });
+        let limits = own_wall.as_ref().unwrap_or(&place.planned().limits);
         let clock = CpuClock::new(limits.cpu.is_some() || limits.idle.is_some(), place.group(), || place.pid());
         let mut watch = Watch {
             plan: &place.planned().plan,
-            limits: &place.planned().limits,
+            limits,
             replies: place.replies(),
             requests: place.control(),
             pidfd: place.pidfd(),
             id: self.id(),
             last: !shared,
+            shared: match place {
+                Place::Shared(inner, route) => Some(watch::Shared { sandbox: inner, started: &route.started, whole_tree: self.subreaper }),
+                Place::Own(_) | Place::Born(_) => None,
+            },
             clock: if shared { clock.starting_now() } else { clock },
             group: place.group(),
             cpus: if cpus == 0 { place.facts().cpus } else { cpus },
@@ -342,6 +391,21 @@ impl Run {
     }
 }
 
+/// What only a sandbox that lives can give to a command.
+fn refuse_unshared(command: &Command) -> Result<()> {
+    if command.extras.len() > MAX_EXTRAS {
+        let why = format!("{} extra descriptors, {MAX_EXTRAS} at most", command.extras.len());
+        return Err(Failure::about(Stage::Streams, Errno::TOOBIG, why).into());
+    }
+    let asked = [("terminal", command.screen.is_some()), ("descriptor", !command.extras.is_empty()), ("subreaper", command.subreaper)];
+    match asked.into_iter().find(|(_, asked)| *asked) {
+        Some((field, _)) if !matches!(command.home, Home::Shared(_)) => {
+            Err(Error::Unenforceable { field, missing: "only a command of a living sandbox can have one".to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The request, with what the wiring asks for.
 fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> Result<ExecRequest> {
     let mut request = request(&command.words, &planned.environment, &planned.directories)?;
@@ -366,8 +430,9 @@ fn encode(command: &Command, planned: &Planned, wiring: &Wiring, flags: u8) -> R
     request.flags |= flags | wiring.flags;
     if wiring.flags & flag::TTY != 0 {
         request.flags |= flag::ANNOUNCE;
-        request.window = wiring.relay.as_ref().map_or((0, 0), Relay::window);
+        request.window = command.screen.or(wiring.relay.as_ref().map(Relay::window)).unwrap_or((0, 0));
     }
+    (request.subreaper, request.extras) = (command.subreaper, command.extras.len() as u8);
     Ok(request)
 }
 
@@ -378,6 +443,7 @@ fn given<'a>(command: &'a Command, wiring: &Wiring) -> Result<Vec<BorrowedFd<'a>
         given.push(enclos_sys::fd::borrow(*number).map_err(|e| Failure::new(Stage::Streams, e))?);
     }
     given.extend(command.files.iter().map(|(_, files)| files.as_fd()));
+    given.extend(command.extras.iter().map(AsFd::as_fd));
     Ok(given)
 }
 

@@ -140,7 +140,7 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
         }
     }
     refuse_directories(&wiring)?;
-    if wiring.flags & flag::TTY != 0 {
+    if wiring.flags & flag::TTY != 0 && command.screen.is_none() {
         let copy = |number: RawFd| -> Result<OwnedFd> {
             let fd = enclos_sys::fd::borrow(number).map_err(|e| Failure::about(Stage::Terminal, e, "standard stream"))?;
             rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Failure::new(Stage::Terminal, e).into())
@@ -162,10 +162,13 @@ pub(super) fn wire(command: &mut Command, limits: &Resolved) -> Result<Wiring> {
 
 /// Which streams the private terminal serves.
 fn terminal_streams(command: &Command) -> [bool; 3] {
+    let inherited = [0, 1, 2].map(|n| matches!(command.stdio[n], Stdio::Inherit));
+    if command.screen.is_some() {
+        return inherited;
+    }
     if !command.terminal {
         return [false; 3];
     }
-    let inherited = [0, 1, 2].map(|n| matches!(command.stdio[n], Stdio::Inherit));
     let terminals = [0, 1, 2].map(|n| inherited[n] && enclos_sys::fd::borrow(n as RawFd).is_ok_and(is_terminal));
     if terminals.contains(&true) { terminals } else { inherited }
 }

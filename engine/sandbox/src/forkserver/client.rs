@@ -234,8 +234,8 @@ pub struct Born {
     park: OwnedFd,
     /// Init.
     pub pidfd: OwnedFd,
-    /// Init has said that the command is parked.
-    ready: bool,
+    /// Init has said that the command is parked, under this number inside.
+    pub ready: Option<i32>,
     /// It waits for its workspace.
     unfinished: bool,
     /// The merged workspace.
@@ -367,7 +367,7 @@ impl TemplateInner {
         let request = SlotRequest { plan: planned.plan.clone(), groups };
         let (socket, ids) = self.launcher.slot(&request, planned.lease.as_ref().map(|lease| lease.file.as_fd()))?;
         match next_reply(&socket) {
-            Ok(Reply::Ready) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), ids, last: None }),
+            Ok(Reply::Ready { .. }) => Ok(Slot { socket, planned: Arc::new(planned), fresh: Arc::new(fresh), ids, last: None }),
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&lasting, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),
@@ -447,15 +447,15 @@ impl TemplateInner {
 }
 
 /// Takes the reply that brings init's pidfd. The slot sends it, and init's own word that it is ready may come first: (pidfd, init is ready).
-fn await_birth(control: &OwnedFd, fresh: &Plan) -> Result<(OwnedFd, bool)> {
-    let mut ready = false;
+fn await_birth(control: &OwnedFd, fresh: &Plan) -> Result<(OwnedFd, Option<i32>)> {
+    let mut ready = None;
     loop {
         let mut bytes = [0u8; crate::init::message::REPLY];
         let mut received: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
         let length = receive(control.as_fd(), &mut bytes, &mut received).map_err(|e| Failure::new(Stage::Control, e))?;
         match (Reply::decode(&bytes[..length]), received.into_iter().flatten().next()) {
             (Some(Reply::Born), Some(pidfd)) => return Ok((pidfd, ready)),
-            (Some(Reply::Ready), _) => ready = true,
+            (Some(Reply::Ready { parked }), _) => ready = Some(parked),
             (Some(Reply::Failed { stage, op, errno }), _) => return Err(failure_of(fresh, stage, op, errno).into()),
             _ => return Err(Error::InitLost("the slot has ended".to_owned())),
         }
@@ -495,13 +495,16 @@ impl Born {
 
     /// Waits until its command is parked.
     pub(super) fn wait_ready(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.ready, true) {
+        if self.ready.is_some() {
             return Ok(());
         }
         let (reply, descriptor) = next_reply_with(&self.control);
         self.workspace = descriptor;
         match reply {
-            Ok(Reply::Ready) => Ok(()),
+            Ok(Reply::Ready { parked }) => {
+                self.ready = Some(parked);
+                Ok(())
+            }
             Ok(Reply::Failed { stage, op, errno }) => Err(failure_of(&self.fresh, stage, op, errno).into()),
             Ok(other) => Err(Error::InitLost(format!("{other:?}"))),
             Err(errno) => Err(Error::InitLost(errno.to_string())),

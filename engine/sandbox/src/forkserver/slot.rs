@@ -200,7 +200,7 @@ pub fn run(context: &SlotContext) -> ! {
     match set_up {
         Err(fault) => child::fail(base, fault),
         Ok(root) => {
-            let _ = rustix::net::send(&base.control, &Reply::Ready.encode(), rustix::net::SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(&base.control, &Reply::Ready { parked: 0 }.encode(), rustix::net::SendFlags::NOSIGNAL);
             // Nothing of the root is dropped: its descriptors were closed with all others.
             std::mem::forget(root);
             serve(context, base.control.as_fd())

@@ -258,8 +258,11 @@ impl<'a> Exec<'a> {
 /// What init tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Set-up is done; requests are welcome.
-    Ready,
+    /// Set-up is done; requests are welcome. With a workspace its top comes along.
+    Ready {
+        /// Pid inside of the process that is parked; 0: there is none.
+        parked: i32,
+    },
     /// A step of set-up failed; init has ended.
     Failed {
         /// Which.
@@ -348,7 +351,7 @@ impl Reply {
         };
         let none = Disk::default();
         match self {
-            Reply::Ready => put(1, 0, 0, 0, 0, none, 0),
+            Reply::Ready { parked } => put(1, 0, parked, 0, 0, none, 0),
             Reply::Failed { stage, op, errno } => put(2, op, errno, 0, 0, none, stage),
             Reply::Started { id, pid } => put(3, id, pid, 0, 0, none, 0),
             Reply::NotStarted { id, stage, errno } => put(4, id, errno, 0, 0, none, stage),
@@ -369,7 +372,7 @@ impl Reply {
         let b = i32::from_le_bytes(bytes[8..12].try_into().ok()?);
         let stage = bytes[1];
         Some(match bytes[0] {
-            1 => Reply::Ready,
+            1 => Reply::Ready { parked: b },
             2 => Reply::Failed { stage, op: a, errno: b },
             3 => Reply::Started { id: a, pid: b },
             4 => Reply::NotStarted { id: a, stage, errno: b },

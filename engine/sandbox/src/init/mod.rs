@@ -138,13 +138,17 @@ pub fn serve(context: &Context, root: Root) -> ! {
     let spawned = command::start_first(context);
     match spawned {
         command::First::None => {
+            let mut parked = 0;
             if start.park.is_some() {
                 match command::park(context) {
-                    Ok(pid) => early.record(Job { pid, id: 0, last: true, replies: None }),
+                    Ok(pid) => {
+                        parked = pid;
+                        early.record(Job { pid, id: 0, last: true, replies: None });
+                    }
                     Err(errno) => fail(program, (Stage::Fork, None, errno)),
                 }
             }
-            early.reply(Reply::Ready, root.workspace());
+            early.reply(Reply::Ready { parked }, root.workspace());
         }
         command::First::Started { pid, id, last, announce, terminal } => {
             early.record(Job { pid, id, last, replies: None });
@@ -279,6 +283,12 @@ impl Init<'_> {
         }
     }
 
+    /// What nobody needs to hear: a command that stops and goes on as fast as it can holds nobody up.
+    fn mention(&self, job: Job, reply: Reply) {
+        let socket = job.replies.and_then(|number| fd::borrow(number).ok()).unwrap_or(self.control);
+        let _ = rustix::net::send(socket, &reply.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+
     fn record(&mut self, new: Job) {
         self.with_room(|room| {
             if let Some(free) = room.commands.iter_mut().find(|job| job.pid == 0) {
@@ -318,8 +328,8 @@ impl Init<'_> {
             };
             let Some(job) = self.job_of_pid(changed.pid) else { continue };
             match changed.how {
-                How::Stopped(signal) => self.reply_about(job, Reply::Stopped { id: job.id, signal }, None),
-                How::Continued => self.reply_about(job, Reply::Continued { id: job.id }, None),
+                How::Stopped(signal) => self.mention(job, Reply::Stopped { id: job.id, signal }),
+                How::Continued => self.mention(job, Reply::Continued { id: job.id }),
                 How::Exited(_) | How::Signaled(_) => self.ended(job, &changed),
             }
         }

@@ -17,7 +17,7 @@ pub mod relay;
 pub mod stream;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use enclos_cgroup::Group;
@@ -29,11 +29,13 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::command::tree;
 use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::{self, Disk, Reply, Target};
 use crate::launch;
 use crate::meter::CpuClock;
 use crate::plan::Resolved;
+use crate::sandbox::Inner;
 use relay::Relay;
 use stream::Stream;
 
@@ -81,6 +83,17 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Least time between two looks at the CPU clock.
 const GRAIN: Duration = Duration::from_millis(1);
 
+/// The sandbox of a command that is one of many.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    /// Where it runs.
+    pub sandbox: &'a Inner,
+    /// Its pid there, once it is known.
+    pub started: &'a OnceLock<i32>,
+    /// What a limit ends is everything it has started.
+    pub whole_tree: bool,
+}
+
 /// One running command and everything that watches it.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -98,6 +111,8 @@ pub struct Watch<'a> {
     pub id: u32,
     /// The sandbox ends with it: what is left is killed by init.
     pub last: bool,
+    /// Others live in its sandbox.
+    pub shared: Option<Shared<'a>>,
     /// CPU time of the tree.
     pub clock: CpuClock<'a>,
     /// The control group.
@@ -266,12 +281,15 @@ impl Watch<'_> {
                 return Err(Failure::new(Stage::from_number(stage), Errno::from_raw_os_error(errno)).into());
             }
             // A command that stops itself stops nobody else: its clocks run on.
-            Some(Reply::Started { .. }) => {
+            Some(Reply::Started { pid, .. }) => {
+                if let Some(shared) = &self.shared {
+                    let _ = shared.started.set(pid);
+                }
                 if let (Some(master), Some(relay)) = (descriptors.into_iter().flatten().next(), &mut self.relay) {
                     relay.connect(master);
                 }
             }
-            Some(Reply::Ready | Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Born) => {}
+            Some(Reply::Ready { .. } | Reply::Stopped { .. } | Reply::Continued { .. } | Reply::Born) => {}
             None => self.init_lost(state)?,
         }
         Ok(())
@@ -310,6 +328,10 @@ impl Watch<'_> {
         }
         let time = now();
         if state.cause.is_some() {
+            // Nobody in a frozen sandbox can do anything, init neither.
+            if self.shared.is_some_and(|shared| shared.sandbox.is_frozen()) {
+                state.kill_by = state.kill_by.map(|_| time + PATIENCE);
+            }
             if state.kill_by.is_some_and(|by| time >= by) {
                 // Init did not manage: take the whole namespace, and whatever the group still holds.
                 let _ = signal::send(self.pidfd, Signal::KILL.as_raw());
@@ -363,6 +385,11 @@ impl Watch<'_> {
 
     /// First rung: init kills everything else, reaps it and reports. Unlike init's own death this leaves the figures intact.
     fn kill(&mut self, state: &mut State) {
+        if let Some(Shared { sandbox, started, whole_tree: true }) = &self.shared
+            && let Some(pid) = started.get()
+        {
+            let _ = tree::kill(sandbox, *pid);
+        }
         let target = if self.last { Target::All } else { Target::Group };
         self.send_signal(Signal::KILL.as_raw(), target);
         state.kill_by = Some(now() + PATIENCE);

@@ -5,5 +5,6 @@ mod commands;
 mod files;
 mod hosts;
 mod living;
+mod trees;
 mod warm;
 mod workspaces;
