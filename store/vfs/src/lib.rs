@@ -35,14 +35,16 @@ use enclos_cas::{Quota, Store};
 use codebase::records::Records;
 use error::During;
 
-pub use codebase::{By, Codebase, Limits, Listed, Page, PageRequest, Uploaded, Version};
+pub use codebase::{By, Codebase, Exported, Limits, Listed, Md5, Page, PageRequest, Unpacked, Uploaded, Version};
 pub use edit::Edit;
 pub use error::VfsError;
 pub use files::{Files, Status};
 pub use layers::{Lower, Ownership, Writable};
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};
-pub use workspace::{Bounds, Change, Committed, Conflict, Conflicts, Denied, HeldBack, Layers, Marks, Snapshot, View, What, Workspace};
+pub use workspace::{
+    Bounds, Change, Committed, Conflict, Conflicts, Denied, HeldBack, Layers, Leftover, Marks, Snapshot, View, What, Workspace,
+};
 
 /// Everything this crate keeps, in one directory. One process at a time has it open; its threads share it.
 #[derive(Debug)]

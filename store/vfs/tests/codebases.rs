@@ -41,6 +41,9 @@ fn files_make_versions_and_versions_stay() {
     let first = put(&vfs, &made.id, "/src//main.py", b"print(1)");
     let second = vfs.upload(&made.id, &path("run.sh"), &b"#!"[..], 0o4755, Some(2), BY).unwrap();
     assert_eq!((second.digest, second.size), (Digest::of(b"#!"), 2));
+    let mut named = enclos_vfs::Md5::of(&b"message digest"[..]);
+    vfs.upload(&vfs.create_codebase("md5", "alice", 5).unwrap().id, &path("m"), &mut named, 0o644, None, BY).unwrap();
+    assert_eq!(named.finish(), "f96b697d7cb7938d525a2f31aaf161d0", "RFC 1321, A.5");
     let third = put(&vfs, &made.id, "src/main.py", b"print(2)!");
     assert_eq!((third.number, third.parent, third.files, third.bytes, third.author.as_str()), (3, Some(2), 2, 11, "tester"));
     assert_eq!((get(&vfs, &first, "src/main.py"), get(&vfs, &third, "src/main.py")), (b"print(1)".to_vec(), b"print(2)!".to_vec()));

@@ -3,6 +3,8 @@
 //! A change makes a version, in one transaction, after its files are durable: what a reply says is done survives, and what was cut off leaves no
 //! trace but objects that the next [`Vfs::collect`] removes. Versions never change; who reads one is not disturbed by who writes the next.
 
+mod archive;
+mod md5;
 pub(crate) mod records;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ use crate::error::Metadata;
 use crate::{TreePath, Vfs, VfsError};
 use records::{check_id, insert_version, invalid, list_codebases, list_versions, new_id, read_codebase, read_version, roots};
 
+pub use archive::{Exported, Unpacked};
+pub use md5::Md5;
 pub use records::{Codebase, Page, PageRequest, Version};
 
 /// Bounds for everybody.
@@ -93,7 +97,7 @@ impl Vfs {
         session.settle()?;
         let version = Version { number: 0, parent: None, tree, author: owner.to_owned(), created: now, bytes: 0, files: 0 };
         let id = new_id("cb")?;
-        let mut connection = self.records().lock();
+        let mut connection = self.records().durable()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("writing")?;
         let count: u64 =
             transaction.query_row("SELECT count(*) FROM codebase WHERE owner = ?1", [owner], |row| row.get(0)).metadata("reading")?;
@@ -114,7 +118,7 @@ impl Vfs {
     /// # Errors
     /// An id that cannot be, or [`VfsError::Unknown`].
     pub fn codebase(&self, id: &str) -> Result<Codebase, VfsError> {
-        read_codebase(&self.records().lock(), id)
+        read_codebase(&self.records().read(), id)
     }
 
     /// Lists codebases in the order in which they were made, of one owner or of all.
@@ -122,7 +126,7 @@ impl Vfs {
     /// # Errors
     /// A page token that no listing gave.
     pub fn codebases(&self, owner: Option<&str>, page: &PageRequest) -> Result<Page<Codebase>, VfsError> {
-        list_codebases(&self.records().lock(), owner, page)
+        list_codebases(&self.records().read(), owner, page)
     }
 
     /// Removes a codebase with all its versions. Their contents go at the next [`Vfs::collect`].
@@ -131,7 +135,7 @@ impl Vfs {
     /// [`VfsError::InUse`] while a workspace or snapshot stands on it (W-43), or [`VfsError::Unknown`].
     pub fn delete_codebase(&self, id: &str) -> Result<(), VfsError> {
         check_id("codebase_id", "cb", id)?;
-        let mut connection = self.records().lock();
+        let mut connection = self.records().durable()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("writing")?;
         read_codebase(&transaction, id)?;
         for table in ["workspace", "snapshot"] {
@@ -151,7 +155,7 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`].
     pub fn version(&self, codebase: &str, number: Option<u64>) -> Result<Version, VfsError> {
-        let connection = self.records().lock();
+        let connection = self.records().read();
         let head = read_codebase(&connection, codebase)?.head;
         number.map_or(Ok(head), |number| read_version(&connection, codebase, number))
     }
@@ -161,7 +165,7 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`], or a page token that no listing gave.
     pub fn versions(&self, codebase: &str, page: &PageRequest) -> Result<Page<Version>, VfsError> {
-        let connection = self.records().lock();
+        let connection = self.records().read();
         read_codebase(&connection, codebase)?;
         list_versions(&connection, codebase, page)
     }
@@ -282,7 +286,7 @@ impl Vfs {
         version: &Version,
         also: impl FnOnce(&rusqlite::Connection) -> Result<(), VfsError>,
     ) -> Result<bool, VfsError> {
-        let mut connection = self.records().lock();
+        let mut connection = self.records().durable()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("writing")?;
         if read_codebase(&transaction, codebase)?.head.number != head.number {
             return Ok(false);
@@ -351,7 +355,7 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`].
     pub fn prune(&self, codebase: &str, keep: u64) -> Result<usize, VfsError> {
-        let connection = self.records().lock();
+        let connection = self.records().durable()?;
         let head = read_codebase(&connection, codebase)?.head.number;
         let oldest = (head + 1).saturating_sub(keep.max(1));
         connection
@@ -369,6 +373,6 @@ impl Vfs {
     /// # Errors
     /// The store's.
     pub fn collect(&self) -> Result<Option<Collected>, VfsError> {
-        self.store().collect(|| roots(&self.records().lock()))
+        self.store().collect(|| roots(&self.records().read()))
     }
 }

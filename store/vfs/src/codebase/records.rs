@@ -111,15 +111,46 @@ pub(crate) fn check_id(field: &'static str, prefix: &str, id: &str) -> Result<()
     if good { Ok(()) } else { Err(invalid(field, id, "an id is its prefix, `_` and 16 lower-case hexadecimal digits")) }
 }
 
-/// The database.
+/// The database: one connection that writes, and one for reading, so that who asks does not wait for who waits for the disk.
 #[derive(Debug)]
-pub(crate) struct Records(Mutex<Connection>);
+pub(crate) struct Records {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// The writing connection, whose transactions are on the disk when they are done; without it they survive the end of this process, but the machine's
+/// only once something else is made durable (`synchronous = NORMAL` in a write-ahead log, whose order is kept). Versions, and every step from
+/// one upper to another, are durable: files are removed after them. That a workspace was made or is gone need not be: it lives no longer than
+/// the machine runs.
+pub(crate) struct Durable<'a>(MutexGuard<'a, Connection>);
+
+impl std::ops::Deref for Durable<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Durable<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+}
+
+impl Drop for Durable<'_> {
+    fn drop(&mut self) {
+        // Failing, it costs time only.
+        let _ = self.0.execute_batch("PRAGMA synchronous = NORMAL");
+    }
+}
 
 impl Records {
     pub fn open(path: &Path) -> Result<Records, VfsError> {
         let mut connection = Connection::open(path).metadata("opening")?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).metadata("opening")?;
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").metadata("opening")?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
+            .metadata("opening")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("opening")?;
         let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).metadata("reading")?;
         match found {
@@ -130,13 +161,39 @@ impl Records {
         }
         transaction.pragma_update(None, "user_version", SCHEMA).metadata("making")?;
         transaction.commit().metadata("making")?;
-        Ok(Records(Mutex::new(connection)))
+        let reader = Connection::open(path).metadata("opening")?;
+        reader.execute_batch("PRAGMA query_only = ON").metadata("opening")?;
+        reader.busy_timeout(std::time::Duration::from_secs(10)).metadata("opening")?;
+        Ok(Records { writer: Mutex::new(connection), reader: Mutex::new(reader) })
+    }
+
+    /// For reading. Sees all that was written before.
+    pub fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic cut off was rolled back when it was dropped.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// For writing what must be on the disk.
+    pub fn durable(&self) -> Result<Durable<'_>, VfsError> {
+        let durable = Durable(self.lock());
+        durable.execute_batch("PRAGMA synchronous = FULL").metadata("writing")?;
+        Ok(durable)
+    }
+}
+
+/// Reads one row; the statement is kept.
+pub(crate) fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, VfsError> {
+    let mut statement = connection.prepare_cached(sql).metadata("reading")?;
+    statement.query_row(parameters, read).optional().metadata("reading")
 }
 
 const CODEBASE: &str =
@@ -167,8 +224,9 @@ fn codebase(row: &Row<'_>) -> rusqlite::Result<(i64, Codebase)> {
 
 pub(crate) fn read_codebase(connection: &Connection, id: &str) -> Result<Codebase, VfsError> {
     check_id("codebase_id", "cb", id)?;
-    let found = connection.query_row(&format!("{CODEBASE} WHERE c.id = ?1"), [id], codebase).optional().metadata("reading")?;
-    found.map(|(_, codebase)| codebase).ok_or_else(|| VfsError::Unknown { kind: "codebase", id: id.to_owned() })
+    one(connection, &format!("{CODEBASE} WHERE c.id = ?1"), [id], codebase)?
+        .map(|(_, codebase)| codebase)
+        .ok_or_else(|| VfsError::Unknown { kind: "codebase", id: id.to_owned() })
 }
 
 pub(crate) fn list_codebases(connection: &Connection, owner: Option<&str>, page: &PageRequest) -> Result<Page<Codebase>, VfsError> {
@@ -181,8 +239,8 @@ pub(crate) fn list_codebases(connection: &Connection, owner: Option<&str>, page:
 const VERSION: &str = "SELECT number, parent, tree, author, created, bytes, files FROM version WHERE codebase = ?1";
 
 pub(crate) fn read_version(connection: &Connection, codebase: &str, number: u64) -> Result<Version, VfsError> {
-    let found = connection.query_row(&format!("{VERSION} AND number = ?2"), params![codebase, number], |row| version(row, 0));
-    found.optional().metadata("reading")?.ok_or_else(|| VfsError::Unknown { kind: "version", id: format!("{codebase}@{number}") })
+    one(connection, &format!("{VERSION} AND number = ?2"), params![codebase, number], |row| version(row, 0))?
+        .ok_or_else(|| VfsError::Unknown { kind: "version", id: format!("{codebase}@{number}") })
 }
 
 pub(crate) fn list_versions(connection: &Connection, codebase: &str, page: &PageRequest) -> Result<Page<Version>, VfsError> {

@@ -124,7 +124,13 @@ impl Vfs {
     ///
     /// # Errors
     /// The store's, or the kernel's with the path.
-    pub fn lower(&self, tree: &Digest, near: Option<&Digest>, rules: &Rules, ownership: Ownership) -> Result<Lower, VfsError> {
+    pub fn lower(
+        &self,
+        tree: &Digest,
+        near: impl FnOnce() -> Option<Digest>,
+        rules: &Rules,
+        ownership: Ownership,
+    ) -> Result<Lower, VfsError> {
         let masks = self.root().join("masks").join(format!("{tree}-{}-{}", rules.digest(), ownership.tag()));
         let flavour = [Flavour::Reading, Flavour::Writing].into_iter().find(|f| masks.join(f.word()).is_dir());
         let flavour = match flavour {
@@ -143,9 +149,9 @@ impl Vfs {
         let checkout = self.root().join("checkouts").join(format!("{tree}-{}", ownership.tag()));
         if !checkout.join(flavour.word()).is_dir() {
             let place = |tree: &Digest| self.root().join("checkouts").join(format!("{tree}-{}", ownership.tag())).join(flavour.word());
-            let beside = near.and_then(|near| open(&place(near)).ok().map(|directory| (near, directory)));
+            let beside = near().and_then(|near| open(&place(&near)).ok().map(|directory| (near, directory)));
             self.build(&checkout, flavour.word(), &mut |layer| {
-                self.store().export_near(tree, layer, beside.as_ref().map(|(near, directory)| (*near, directory)), &mut |_, entry| {
+                self.store().export_near(tree, layer, beside.as_ref().map(|(near, directory)| (near, directory)), &mut |_, entry| {
                     match entry {
                         Entry::Directory { mode, .. } => look::directory(flavour.shape(), *mode, ownership),
                         _ => look::file(flavour.level(), entry, ownership),

@@ -95,6 +95,29 @@ pub enum Committed {
     Conflicts(Vec<Conflict>),
 }
 
+/// What is left of a workspace that is gone. Removed when it is dropped; what cannot be removed goes when the store is opened next.
+#[derive(Debug)]
+#[must_use = "dropping it takes as long as removing the files does: do it where nobody waits"]
+pub struct Leftover(Option<PathBuf>);
+
+impl Leftover {
+    /// Removes it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(mut self) -> Result<(), VfsError> {
+        self.0.take().map_or(Ok(()), |path| files::remove(&path))
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            let _ = files::remove(&path);
+        }
+    }
+}
+
 impl Vfs {
     /// Makes a workspace on a version; `None`: the newest.
     ///
@@ -112,7 +135,7 @@ impl Vfs {
     /// # Errors
     /// An id that cannot be, or [`VfsError::Unknown`].
     pub fn workspace(&self, id: &str) -> Result<Workspace, VfsError> {
-        read_workspace(&self.records().lock(), id)
+        read_workspace(&self.records().read(), id)
     }
 
     /// Lists workspaces in the order in which they were made.
@@ -120,17 +143,32 @@ impl Vfs {
     /// # Errors
     /// A page token that no listing gave.
     pub fn workspaces(&self, codebase: Option<&str>, page: &PageRequest) -> Result<Page<Workspace>, VfsError> {
-        list_workspaces(&self.records().lock(), codebase, page)
+        list_workspaces(&self.records().read(), codebase, page)
     }
 
-    /// Removes a workspace with its changes.
+    /// Removes a workspace with its changes. They are out of the way at once, and removed when the [`Leftover`] is, which takes as long as they are
+    /// many.
     ///
     /// # Errors
     /// [`VfsError::Unknown`], or the kernel's.
-    pub fn delete_workspace(&self, id: &str) -> Result<(), VfsError> {
-        self.workspace(id)?;
-        self.records().lock().execute("DELETE FROM workspace WHERE id = ?1", [id]).metadata("writing")?;
-        files::remove(&self.workspace_root(id))
+    pub fn delete_workspace(&self, id: &str) -> Result<Leftover, VfsError> {
+        let workspace = self.workspace(id)?;
+        let delete = |connection: &rusqlite::Connection| -> Result<(), VfsError> {
+            let mut statement = connection.prepare_cached("DELETE FROM workspace WHERE id = ?1").metadata("writing")?;
+            statement.execute([id]).metadata("writing").map(drop)
+        };
+        // Were it there again after the machine failed, without its files, it would seem to have removed what it published.
+        if workspace.published.is_some() {
+            delete(&*self.records().durable()?)?
+        } else {
+            delete(&self.records().lock())?
+        }
+        let leftover = self.root().join("building").join(new_id("b")?);
+        match renameat_with(CWD, self.workspace_root(id), CWD, &leftover, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(Leftover(Some(leftover))),
+            Err(Errno::NOENT) => Ok(Leftover(None)),
+            Err(errno) => Err(errno).during("removing", self.workspace_root(id)),
+        }
     }
 
     /// What to mount for a workspace under these rules; made if it is missing. Other rules give other layers above the same upper.
@@ -141,8 +179,8 @@ impl Vfs {
         let workspace = self.workspace(id)?;
         let version = self.version(&workspace.codebase, Some(workspace.version))?;
         // The version before this one may be pruned, or checked out nowhere: then all files are written.
-        let parent = version.parent.and_then(|parent| self.version(&workspace.codebase, Some(parent)).ok());
-        let below = self.lower(&version.tree, parent.as_ref().map(|parent| &parent.tree), rules, ownership)?;
+        let near = || version.parent.and_then(|parent| self.version(&workspace.codebase, Some(parent)).ok()).map(|parent| parent.tree);
+        let below = self.lower(&version.tree, near, rules, ownership)?;
         let place = self.generation(&workspace);
         for folder in [self.workspace_root(id), place.clone(), place.join("upper"), place.join("work")] {
             make(&folder)?;
@@ -160,7 +198,7 @@ impl Vfs {
         let was = self.workspace(id)?;
         let version = self.version(&was.codebase, Some(onto.unwrap_or(was.version)))?.number;
         let now = Workspace { version, generation: was.generation + 1, published: None, ..was.clone() };
-        if !update(&self.records().lock(), &was, &now)? {
+        if !update(&*self.records().durable()?, &was, &now)? {
             return Err(busy(&was));
         }
         files::remove(&self.generation(&was))?;
@@ -191,7 +229,7 @@ impl Vfs {
     /// # Errors
     /// A page token that no listing gave.
     pub fn snapshots(&self, workspace: Option<&str>, page: &PageRequest) -> Result<Page<Snapshot>, VfsError> {
-        list_snapshots(&self.records().lock(), workspace, page)
+        list_snapshots(&self.records().read(), workspace, page)
     }
 
     /// Removes a snapshot.
@@ -199,7 +237,7 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`], or the kernel's.
     pub fn delete_snapshot(&self, id: &str) -> Result<(), VfsError> {
-        read_snapshot(&self.records().lock(), id)?;
+        read_snapshot(&self.records().read(), id)?;
         self.records().lock().execute("DELETE FROM snapshot WHERE id = ?1", [id]).metadata("writing")?;
         files::remove(&self.root().join("snapshots").join(id))
     }
@@ -210,7 +248,7 @@ impl Vfs {
     /// [`VfsError::Unknown`], [`VfsError::InUse`] as in [`Vfs::commit`], or the kernel's.
     pub fn restore(&self, id: &str, snapshot: &str, marks: Marks) -> Result<Workspace, VfsError> {
         let was = self.workspace(id)?;
-        let from = read_snapshot(&self.records().lock(), snapshot)?;
+        let from = read_snapshot(&self.records().read(), snapshot)?;
         if from.codebase != was.codebase {
             return Err(VfsError::Invalid {
                 field: "snapshot_id",
@@ -221,7 +259,7 @@ impl Vfs {
         make(&self.workspace_root(id))?;
         let next = Workspace { version: from.version, generation: was.generation + 1, published: from.published, ..was.clone() };
         self.copy_upper(&self.root().join("snapshots").join(snapshot), &self.generation(&next), None, marks)?;
-        if !update(&self.records().lock(), &was, &next)? {
+        if !update(&*self.records().durable()?, &was, &next)? {
             return Err(busy(&was));
         }
         files::remove(&self.generation(&was))?;
@@ -311,13 +349,13 @@ impl Vfs {
             files::remove(&self.root().join("building").join(name))?;
         }
         for name in entries(&self.root().join("snapshots"))? {
-            if matches!(read_snapshot(&self.records().lock(), &name.to_string_lossy()), Err(VfsError::Unknown { .. })) {
+            if matches!(read_snapshot(&self.records().read(), &name.to_string_lossy()), Err(VfsError::Unknown { .. })) {
                 files::remove(&self.root().join("snapshots").join(name))?;
             }
         }
         for name in entries(&self.root().join("workspaces"))? {
             let place = self.root().join("workspaces").join(&name);
-            let known = read_workspace(&self.records().lock(), &name.to_string_lossy());
+            let known = read_workspace(&self.records().read(), &name.to_string_lossy());
             match known {
                 Ok(workspace) => {
                     let current = workspace.generation.to_string();
@@ -343,7 +381,7 @@ impl Vfs {
             for name in beneath::names(open(&place)?).during("reading", &place)? {
                 let text = name.to_string_lossy();
                 let tree = text.split('-').next().unwrap_or_default();
-                let connection = self.records().lock();
+                let connection = self.records().read();
                 let sql = "SELECT EXISTS (SELECT 1 FROM workspace w JOIN version v ON v.codebase = w.codebase AND v.number = w.version WHERE v.tree = ?1)";
                 let used: bool = connection.query_row(sql, params![tree], |row| row.get(0)).metadata("reading")?;
                 drop(connection);

@@ -23,7 +23,7 @@ use enclos_cas::{CasError, Digest, Entry, Hasher, Quantity, Session};
 
 use super::diff::{Change, Denied, What, protected};
 use super::records::update;
-use super::{Committed, Conflicts, HeldBack, View, Workspace, busy, conflict, files};
+use super::{Committed, Conflicts, HeldBack, View, Workspace, busy, conflict, files, open};
 use crate::edit::{DIRECTORY_MODE, Draft, Edit, Trees, apply_in};
 use crate::error::During;
 use crate::layers::{Ownership, look};
@@ -89,7 +89,7 @@ impl Vfs {
         }
         let head = self.version(&was.codebase, None)?;
         let now = Workspace { version: head.number, generation: was.generation + 1, published: None, ..was.clone() };
-        if !update(&self.records().lock(), &was, &now)? {
+        if !update(&*self.records().durable()?, &was, &now)? {
             return Err(busy(&was));
         }
         files::remove(&self.generation(&was))?;
@@ -148,6 +148,13 @@ impl Vfs {
         Ok(Pending { changes, held_back })
     }
 
+    fn sync_upper(&self, workspace: &Workspace) -> Result<(), VfsError> {
+        match open(&self.generation(workspace).join("upper")) {
+            Err(VfsError::System { errno: rustix::io::Errno::NOENT, .. }) => Ok(()),
+            upper => rustix::fs::syncfs(&upper?).during("syncing", "the workspace"),
+        }
+    }
+
     /// Whether this came from the codebase, where the workspace may not write.
     fn was_pushed(&self, published: &Digest, change: &Change) -> Result<bool, VfsError> {
         Ok(match (&change.before, &change.after, edit::find(self.store(), published, &change.path)?) {
@@ -197,6 +204,10 @@ impl Vfs {
                 false => edit::apply(&mut session, self.store(), published, &conflict::edits(&given))?,
             };
             session.settle()?;
+            if then == Then::Stay {
+                // Files that the machine lost after this would seem to be removed by the workspace.
+                self.sync_upper(workspace)?;
+            }
             let version = if tree == head.tree { head.clone() } else { self.next_version(&head, tree, by)? };
             let next = match then {
                 Then::Stay => Workspace { published: Some(agreed), ..workspace.clone() },
@@ -209,7 +220,7 @@ impl Vfs {
                 false => Err(busy(workspace)),
             };
             let recorded = match version == head {
-                true => step(&self.records().lock()).map(|()| true)?,
+                true => step(&*self.records().durable()?).map(|()| true)?,
                 false => self.record(&workspace.codebase, &head, &version, step)?,
             };
             if recorded {

@@ -1,9 +1,9 @@
 //! What is known about workspaces and snapshots.
 
 use enclos_cas::Digest;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use crate::codebase::records::{check_id, digest, read_version};
+use crate::codebase::records::{check_id, digest, one, read_version};
 use crate::error::Metadata;
 use crate::{Page, PageRequest, VfsError};
 
@@ -74,14 +74,16 @@ fn snapshot(row: &Row<'_>) -> rusqlite::Result<(i64, Snapshot)> {
 
 pub(crate) fn read_workspace(connection: &Connection, id: &str) -> Result<Workspace, VfsError> {
     check_id("workspace_id", "ws", id)?;
-    let found = connection.query_row(&format!("{WORKSPACE} WHERE id = ?1"), [id], workspace).optional().metadata("reading")?;
-    found.map(|(_, found)| found).ok_or_else(|| VfsError::Unknown { kind: "workspace", id: id.to_owned() })
+    one(connection, &format!("{WORKSPACE} WHERE id = ?1"), [id], workspace)?
+        .map(|(_, found)| found)
+        .ok_or_else(|| VfsError::Unknown { kind: "workspace", id: id.to_owned() })
 }
 
 pub(crate) fn read_snapshot(connection: &Connection, id: &str) -> Result<Snapshot, VfsError> {
     check_id("snapshot_id", "sn", id)?;
-    let found = connection.query_row(&format!("{SNAPSHOT} WHERE id = ?1"), [id], snapshot).optional().metadata("reading")?;
-    found.map(|(_, found)| found).ok_or_else(|| VfsError::Unknown { kind: "snapshot", id: id.to_owned() })
+    one(connection, &format!("{SNAPSHOT} WHERE id = ?1"), [id], snapshot)?
+        .map(|(_, found)| found)
+        .ok_or_else(|| VfsError::Unknown { kind: "snapshot", id: id.to_owned() })
 }
 
 pub(crate) fn list_workspaces(connection: &Connection, codebase: Option<&str>, page: &PageRequest) -> Result<Page<Workspace>, VfsError> {
@@ -102,10 +104,9 @@ pub(crate) fn insert_workspace(connection: &Connection, new: &Workspace) -> Resu
     // Says which version is missing, instead of "FOREIGN KEY constraint failed".
     read_version(connection, &new.codebase, new.version)?;
     connection
-        .execute(
-            "INSERT INTO workspace (id, codebase, version, generation, created, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![new.id, new.codebase, new.version, new.generation, new.created, text(new.published)],
-        )
+        .prepare_cached("INSERT INTO workspace (id, codebase, version, generation, created, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .metadata("writing")?
+        .execute(params![new.id, new.codebase, new.version, new.generation, new.created, text(new.published)])
         .metadata("writing")?;
     Ok(())
 }

@@ -138,7 +138,7 @@ fn rollback_snapshot_restore_and_fork() {
     assert_eq!(world.vfs.snapshots(Some(&world.workspace), &PageRequest::default()).unwrap().items, std::slice::from_ref(&snapshot));
     world.vfs.delete_snapshot(&snapshot.id).unwrap();
     assert!(matches!(world.vfs.restore(&world.workspace, &snapshot.id, marks), Err(VfsError::Unknown { .. })));
-    world.vfs.delete_workspace(&fork.id).unwrap();
+    world.vfs.delete_workspace(&fork.id).unwrap().remove().unwrap();
     assert_eq!(world.vfs.workspaces(None, &PageRequest::default()).unwrap().items.len(), 1);
 }
 
@@ -148,7 +148,7 @@ fn w43_a_codebase_in_use_stays() {
     let error = world.vfs.delete_codebase(&world.codebase).unwrap_err();
     assert!(matches!(error, VfsError::InUse { .. }) && error.to_string().contains(&world.workspace), "{error}");
     let snapshot = world.vfs.snapshot(&world.workspace, world.mode.marks(), 0).unwrap();
-    world.vfs.delete_workspace(&world.workspace).unwrap();
+    world.vfs.delete_workspace(&world.workspace).unwrap().remove().unwrap();
     assert!(matches!(world.vfs.delete_codebase(&world.codebase), Err(VfsError::InUse { .. })));
     world.vfs.delete_snapshot(&snapshot.id).unwrap();
     world.vfs.delete_codebase(&world.codebase).unwrap();
@@ -163,8 +163,8 @@ fn cached_layers_are_shared_and_dropped_when_nobody_stands_on_them() {
     let second = world.vfs.layers(&other.id, &world.rules, ownership).unwrap();
     assert_eq!((first.lower == second.lower, first.upper == second.upper), (true, false));
     assert_eq!(world.vfs.drop_unused_layers().unwrap(), 0);
-    world.vfs.delete_workspace(&other.id).unwrap();
-    world.vfs.delete_workspace(&world.workspace).unwrap();
+    world.vfs.delete_workspace(&other.id).unwrap().remove().unwrap();
+    world.vfs.delete_workspace(&world.workspace).unwrap().remove().unwrap();
     assert_eq!(world.vfs.drop_unused_layers().unwrap(), 2);
     assert!(first.lower.iter().all(|l| !l.exists()));
 }

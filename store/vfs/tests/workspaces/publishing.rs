@@ -158,8 +158,8 @@ fn rollback_restore_fork_and_collection_after_publishing() {
     );
     let head = world.contents(&world.head());
     world.vfs.delete_snapshot(&snapshot.id).unwrap();
-    world.vfs.delete_workspace(&world.workspace).unwrap();
-    world.vfs.delete_workspace(&fork.id).unwrap();
+    world.vfs.delete_workspace(&world.workspace).unwrap().remove().unwrap();
+    world.vfs.delete_workspace(&fork.id).unwrap().remove().unwrap();
     world.vfs.prune(&world.codebase, 1).unwrap();
     world.vfs.collect().unwrap();
     assert_eq!(world.contents(&world.head()), head);
