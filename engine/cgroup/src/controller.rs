@@ -82,6 +82,18 @@ impl ControllerSet {
     /// What every v2 group does without a controller.
     pub const V2_CORE: ControllerSet = ControllerSet(Controller::CpuAcct.bit() | Controller::Freezer.bit());
 
+    /// As a number, to be written down.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// What a number stands for; bits of no controller are left out.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Self {
+        Controller::ALL.into_iter().filter(|controller| bits & controller.bit() != 0).collect()
+    }
+
     /// The set with `controller` added.
     #[must_use]
     pub const fn with(self, controller: Controller) -> Self {

@@ -20,9 +20,9 @@ use crate::{CgroupError, Controller, ControllerSet, Host, Limits, Missing, Name,
 pub struct Group {
     pub(crate) name: Name,
     pub(crate) nodes: Vec<Node>,
-    v1_procs: Vec<OwnedFd>,
-    unmetered: Vec<(Controller, Missing)>,
-    weaker: Vec<String>,
+    pub(crate) v1_procs: Vec<OwnedFd>,
+    pub(crate) unmetered: Vec<(Controller, Missing)>,
+    pub(crate) weaker: Vec<String>,
     /// The limit on memory last set, in bytes.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) clock: OnceLock<Clock>,

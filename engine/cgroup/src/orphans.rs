@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::file::{open_dir, write};
@@ -27,7 +27,8 @@ pub struct Reaped {
 }
 
 /// Kills and removes the groups in our parent directories whose maker is not `alive`. Groups of living makers, and whatever is not named
-/// as [`Name`] names, are left alone; so are groups made in another pid namespace when `alive` is [`Maker::is_alive`].
+/// as [`Name`] names, are left alone; so are groups made in another pid namespace when `alive` is [`Maker::is_alive`], and those that somebody keeps
+/// ([`Group::keep`](crate::Group::keep)).
 ///
 /// Our parent directories are those in which a [`Host::create`] of a process in our place puts groups: our own v1 groups, our own v2 group,
 /// and our node in it or in a group above.
@@ -49,6 +50,9 @@ pub fn reap_orphans(host: &Host, alive: impl Fn(Maker) -> bool) -> Reaped {
         }
         nodes.extend(node);
     }
+    // Whoever keeps a sandbox holds one of its directories.
+    let kept: Vec<String> = orphans.iter().filter(|orphan| orphan.is_kept()).map(|orphan| orphan.name.clone()).collect();
+    orphans.retain(|orphan| !kept.contains(&orphan.name));
     // One sandbox is in several hierarchies, and what stops its processes may be in another than what keeps them: so first all are
     // killed, then all let run (a frozen v1 process does not end), then each is removed.
     orphans.iter().for_each(Orphan::kill);
@@ -84,6 +88,12 @@ fn find(version: Version, path: &Path, alive: &impl Fn(Maker) -> bool) -> Result
 }
 
 impl Orphan {
+    fn is_kept(&self) -> bool {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(group) = openat(&*self.within, self.name.as_str(), flags, Mode::empty()) else { return false };
+        flock(&group, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    }
+
     /// Tries to kill what is in it; whether that worked shows when it is removed.
     fn kill(&self) {
         let Ok(group) = open_dir(&*self.within, &*self.name) else { return };

@@ -66,6 +66,14 @@ impl Parent {
         Parent { base: Arc::new(base), base_path, node: Some(node) }
     }
 
+    /// One in which a group of ours is already.
+    pub(crate) fn entered(self) -> Self {
+        if let Some(node) = &self.node {
+            node.live.fetch_add(1, Ordering::Relaxed);
+        }
+        self
+    }
+
     /// The path of the directory groups are made in.
     pub(crate) fn path(&self) -> PathBuf {
         match &self.node {

@@ -28,6 +28,7 @@ use crate::command::{Command, Home};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::forkserver::{Born, Template};
 use crate::init::message::{self, DATAGRAM, EXEC_HEADER, ExecRequest, Reply, Target, flag};
+use crate::kept::Adopted;
 use crate::launch::idmap::user_namespace_of;
 use crate::launch::{self, FIRST_ID, Launch, Started};
 use crate::meter::Evidence;
@@ -52,8 +53,11 @@ use crate::workspace::Workspace;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
+
+/// From which bit of a command's name on it tells the generation: what an earlier owner of the sandbox has started is nobody's namesake.
+const GENERATION: u32 = 20;
 
 /// How long everything in a sandbox may take to stop.
 const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
@@ -61,9 +65,11 @@ const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
 /// What the handles and the commands of a sandbox share.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    life: Life,
+    pub life: Life,
     /// The merged workspace.
-    workspace: Option<OwnedFd>,
+    pub workspace: Option<OwnedFd>,
+    /// How often it has passed from one process to another.
+    pub generation: u32,
     next_id: AtomicU32,
     /// A process waits for the first command.
     parked: AtomicBool,
@@ -74,15 +80,17 @@ pub(crate) struct Inner {
 
 /// How it came to be, and what holds it.
 #[derive(Debug)]
-enum Life {
+pub(crate) enum Life {
     /// Made from the start, by this process.
     Cold(Box<Cold>),
     /// Made from a template.
     Warm(Box<Warm>),
+    /// Made by another process, which is gone.
+    Adopted(Box<Adopted>),
 }
 
 #[derive(Debug)]
-struct Cold {
+pub(crate) struct Cold {
     facts: Facts,
     planned: Planned,
     group: Option<Group>,
@@ -90,11 +98,11 @@ struct Cold {
 }
 
 #[derive(Debug)]
-struct Warm {
-    born: Born,
+pub(crate) struct Warm {
+    pub born: Born,
     pid: OnceLock<Option<Pid>>,
     /// The slot and the launcher live as long as this does.
-    _template: Template,
+    pub template: Template,
 }
 
 impl Sandbox {
@@ -149,12 +157,25 @@ impl Sandbox {
     /// One that a template has made.
     pub(crate) fn warm(mut born: Born, template: Template) -> Sandbox {
         let workspace = born.workspace.take();
-        Self::with(Life::Warm(Box::new(Warm { born, pid: OnceLock::new(), _template: template })), workspace)
+        Self::with(Life::Warm(Box::new(Warm { born, pid: OnceLock::new(), template })), workspace)
     }
 
     fn with(life: Life, workspace: Option<OwnedFd>) -> Sandbox {
+        Self::in_generation(life, workspace, 0)
+    }
+
+    /// `generation`: how often it has passed from one process to another.
+    pub(crate) fn in_generation(life: Life, workspace: Option<OwnedFd>, generation: u32) -> Sandbox {
         let parked = AtomicBool::new(matches!(life, Life::Warm(_)));
-        let inner = Inner { life, workspace, next_id: AtomicU32::new(FIRST_ID + 1), parked, frozen: Mutex::new(0), born: now() };
+        let inner = Inner {
+            life,
+            workspace,
+            generation,
+            next_id: AtomicU32::new((generation << GENERATION) + FIRST_ID + 1),
+            parked,
+            frozen: Mutex::new(0),
+            born: now(),
+        };
         Sandbox { inner: Arc::new(inner) }
     }
 
@@ -249,7 +270,7 @@ impl Sandbox {
     /// # Errors
     /// When its control group cannot be removed.
     pub fn destroy(self) -> Result<Report> {
-        if let Life::Warm(_) = self.inner.life {
+        if !matches!(self.inner.life, Life::Cold(_)) {
             let report = self.inner.report();
             self.inner.end();
             return Ok(report);
@@ -324,6 +345,7 @@ pub(crate) struct Route {
 impl Inner {
     pub fn planned(&self) -> &Planned {
         match &self.life {
+            Life::Adopted(adopted) => &adopted.planned,
             Life::Cold(cold) => &cold.planned,
             Life::Warm(warm) => &warm.born.planned,
         }
@@ -331,6 +353,7 @@ impl Inner {
 
     pub fn facts(&self) -> &Facts {
         match &self.life {
+            Life::Adopted(adopted) => &adopted.facts,
             Life::Cold(cold) => &cold.facts,
             Life::Warm(warm) => &warm.born.facts,
         }
@@ -338,6 +361,7 @@ impl Inner {
 
     pub fn group(&self) -> Option<&Group> {
         match &self.life {
+            Life::Adopted(adopted) => adopted.group.as_ref(),
             Life::Cold(cold) => cold.group.as_ref(),
             Life::Warm(warm) => warm.born.group.as_ref(),
         }
@@ -345,6 +369,7 @@ impl Inner {
 
     pub fn control(&self) -> &OwnedFd {
         match &self.life {
+            Life::Adopted(adopted) => &adopted.control,
             Life::Cold(cold) => &cold.started.control,
             Life::Warm(warm) => &warm.born.control,
         }
@@ -352,6 +377,7 @@ impl Inner {
 
     pub fn pidfd(&self) -> &OwnedFd {
         match &self.life {
+            Life::Adopted(adopted) => &adopted.pidfd,
             Life::Cold(cold) => &cold.started.pidfd,
             Life::Warm(warm) => &warm.born.pidfd,
         }
@@ -359,6 +385,7 @@ impl Inner {
 
     pub fn pid(&self) -> Option<Pid> {
         match &self.life {
+            Life::Adopted(adopted) => Some(adopted.pid),
             Life::Cold(cold) => Some(cold.started.pid),
             Life::Warm(warm) => *warm.pid.get_or_init(|| warm.born.pid()),
         }
@@ -430,6 +457,7 @@ impl Inner {
             Life::Cold(cold) => launch::end(&cold.started.control, &cold.started.pidfd),
             // Its slot waits for its end.
             Life::Warm(warm) => drop(enclos_sys::signal::send(&warm.born.pidfd, Signal::KILL.as_raw())),
+            Life::Adopted(adopted) => adopted.end(),
         }
     }
 
@@ -452,8 +480,10 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
-        if let Life::Cold(cold) = &self.life {
-            let _ = reap(&cold.started.pidfd);
+        match &mut self.life {
+            Life::Cold(cold) => drop(reap(&cold.started.pidfd)),
+            Life::Warm(_) => {}
+            Life::Adopted(adopted) => adopted.retire(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Leftovers of dead makers are found, ended and removed; those of living ones are left alone.
 
-use enclos_cgroup::{Controller, Limits, Maker, Meters, Name, reap_orphans};
+use enclos_cgroup::{Controller, Group, Limits, Maker, Meters, Name, reap_orphans};
 
 use crate::real::{Shell, hosts, make};
 
@@ -41,5 +41,32 @@ fn a_leftover_is_ended_and_removed_and_a_living_group_is_not() {
         assert!(!shell.wait().success());
         assert!(living.paths().all(|path| path.exists()));
         living.remove().unwrap();
+    }
+}
+
+#[test]
+fn a_group_that_somebody_keeps_is_no_leftover_until_let_go() {
+    for host in hosts("a_group_that_somebody_keeps_is_no_leftover_until_let_go", &[Controller::CpuAcct]) {
+        let can = |controller| host.place(controller).is_ok();
+        let limits = Limits { memory: can(Controller::Memory).then_some(64 << 20), meters: Meters::ALL, ..Limits::default() };
+        let group = host.create(&name_of_a_dead_maker(), &limits).unwrap();
+        let (name, paths): (_, Vec<_>) = (group.name().clone(), group.paths().collect());
+        let kept = group.keep().unwrap().unwrap();
+        let nodes = group.kept_nodes();
+        let mut shell = Shell::within(&group, "sleep 60");
+        std::mem::forget(group);
+        let reap = || reap_orphans(&host, |maker| maker.is_alive() || maker != name.maker());
+        let copy = kept.try_clone().unwrap();
+        drop(kept);
+        assert!(reap().removed.is_empty());
+        assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
+        let adopted = Group::adopt(&name, &limits, nodes.clone()).unwrap();
+        assert!(adopted.populated().unwrap());
+        assert_eq!(adopted.paths().collect::<Vec<_>>(), paths);
+        std::mem::forget(adopted);
+        drop(copy);
+        assert_eq!(reap().removed.len(), paths.len());
+        assert!(!shell.wait().success());
+        assert!(Group::adopt(&name, &limits, nodes).is_err());
     }
 }

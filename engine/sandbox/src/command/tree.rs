@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use enclos_sys::signal;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::error::{Error, Result};
 use crate::sandbox::Inner;
+use crate::watch::now;
 
 /// How long the members of a tree are looked for where nothing can be frozen, and how long after each other.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -56,10 +57,10 @@ pub fn host_pid(sandbox: &Inner, inside: i32) -> Option<u32> {
 /// Stops the tree bit by bit; gives all of it.
 fn stopped(sandbox: &Inner, inside: i32) -> Result<Vec<Process>> {
     let mut known: HashMap<i32, Process> = HashMap::new();
-    let until = Instant::now() + PATIENCE;
+    let until = now() + PATIENCE;
     loop {
         let fresh: Vec<(i32, Process)> = members(sandbox, inside)?.into_iter().filter(|(pid, _)| !known.contains_key(pid)).collect();
-        if fresh.is_empty() || Instant::now() > until {
+        if fresh.is_empty() || now() > until {
             return Ok(known.into_values().collect());
         }
         for (pid, process) in fresh {
@@ -122,11 +123,11 @@ fn read_status(text: &str) -> Option<(i32, i32)> {
 
 /// Waits a little for a command that is just being started.
 pub fn await_pid(started: &OnceLock<i32>, has_ended: impl Fn() -> bool) -> Option<i32> {
-    let until = Instant::now() + PATIENCE;
+    let until = now() + PATIENCE;
     loop {
         match started.get() {
             Some(pid) => return Some(*pid),
-            None if has_ended() || Instant::now() > until => return None,
+            None if has_ended() || now() > until => return None,
             None => std::thread::sleep(PAUSE),
         }
     }

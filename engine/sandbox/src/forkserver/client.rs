@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
@@ -67,6 +68,8 @@ impl Launcher {
         let child = std::process::Command::new(program)
             .arg("launch")
             .env_clear()
+            // What a terminal sends to its caller is not for it: it may have to outlive the caller.
+            .process_group(0)
             .stdin(theirs)
             .stdout(std::process::Stdio::null())
             .spawn()
@@ -259,6 +262,13 @@ impl Template {
         let mut born = self.take_unfinished()?;
         born.finish_without()?;
         Ok(born)
+    }
+
+    /// A copy of what keeps its launcher alive.
+    pub(crate) fn launcher_socket(&self) -> Result<OwnedFd> {
+        let process = lock(&self.inner.launcher.inner);
+        let failed = |e: Errno| Failure::about(Stage::Control, e, "launcher");
+        process.socket.as_ref().ok_or_else(|| failed(Errno::PIPE))?.try_clone().map_err(|e| failed(errno_of(&e)).into())
     }
 
     fn take_unfinished(&self) -> Result<Born> {
@@ -475,6 +485,13 @@ fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
     Ok(out)
 }
 
+/// Whose pidfd this is, as it tells itself (`/proc/self/fdinfo`); `None` once the process is gone.
+pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    Pid::from_raw(pid)
+}
+
 impl Born {
     /// Tells it that there will be no workspace.
     fn finish_without(&mut self) -> Result<()> {
@@ -511,11 +528,14 @@ impl Born {
         }
     }
 
-    /// Init's pid on the host, as its pidfd tells (`/proc/self/fdinfo`); `None` once it is gone.
+    /// Init's pid on the host; `None` once it is gone.
     pub fn pid(&self) -> Option<Pid> {
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd())).ok()?;
-        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
-        Pid::from_raw(pid)
+        pid_of(&self.pidfd)
+    }
+
+    /// What keeps its slot alive.
+    pub(crate) fn slot_socket(&self) -> Option<&OwnedFd> {
+        self.slot.as_ref().map(|slot| &slot.socket)
     }
 
     /// The socket to its parked process.

@@ -25,6 +25,7 @@ mod pool;
 mod server;
 mod slot;
 
+pub(crate) use client::pid_of;
 pub use client::{Born, Launcher, Template};
 pub use pool::Pool;
 pub use server::serve;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use enclos_cgroup::{Controller, Limits as GroupLimits, Meters, Version};
 use enclos_spec::plan::{Resource, Rlimit};
 use enclos_spec::{Bound, Policy, Size};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Wants;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ pub const DEFAULT_INODES: u64 = 262_144;
 pub const DEFAULT_PROCESSES: u64 = 4096;
 
 /// Who holds a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// A control group's controller.
@@ -29,7 +29,7 @@ pub enum By {
 }
 
 /// A limit and who holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold<T> {
     /// How much.
     pub value: T,
@@ -38,7 +38,7 @@ pub struct Hold<T> {
 }
 
 /// Every limit, resolved.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Resolved {
     /// Wall clock.
     pub wall: Option<Duration>,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use enclos_spec::plan::{Capabilities, FilterSource, Init, Landlock, Namespaces, Plan, Resource, Rlimit};
 use enclos_spec::{Net, Policy, Seccomp, Switch};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::probe::Facts;
@@ -28,7 +28,7 @@ pub const USER: &str = "enclos";
 pub const DEFAULT_ID: u32 = 1000;
 
 /// A plan with everything the launcher and the watch need beside it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Planned {
     /// What the child does.
     pub plan: Plan,

@@ -4,6 +4,7 @@
 mod commands;
 mod files;
 mod hosts;
+mod kept;
 mod living;
 mod trees;
 mod warm;
