@@ -1,9 +1,20 @@
 //! The agent face: sandboxes that live, hold a workspace, run commands and shells, and whose changes are looked at, kept or thrown away.
 //!
 //! - [`api`]: the seam between the face and its transports.
+//! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
 //! - [`image`]: root file systems that an operator registered.
 
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod audit;
+mod core;
+mod exec;
+pub mod figures;
 pub mod image;
+mod session;
+pub mod settings;
+mod state;
+mod watch;
+
+pub use core::LocalAgent;

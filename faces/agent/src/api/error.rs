@@ -1,7 +1,7 @@
 //! Why a call was not carried out. One line each, fit for a client.
 
 /// Result of a call.
-pub type Result<T> = std::result::Result<T, AgentError>;
+pub type Result<T, E = AgentError> = std::result::Result<T, E>;
 
 /// Why a call was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,148 @@
+//! Starting, stopping, destroying.
+
+use std::sync::Arc;
+
+use enclos_host::tracing;
+use enclos_sandbox::Workspace;
+use enclos_vfs::Ownership;
+
+use super::entry::{Entry, Known};
+use super::images::Shown;
+use super::life::Life;
+use super::quota::Counted;
+use super::{Inner, clock, fault, policy};
+use crate::api::{AgentError, Endings, Result};
+use crate::state::{Sandbox, Status};
+
+/// Why a sandbox is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody asked.
+    Asked,
+    /// Its time has come.
+    Expired,
+    /// The server ends.
+    Leaving,
+}
+
+impl Inner {
+    /// Brings a sandbox to life.
+    pub fn start_entry(&self, entry: &Entry) -> Result<Arc<Known>> {
+        let _turn = entry.turn()?;
+        if entry.life().is_some() {
+            return Err(AgentError::AlreadyRunning);
+        }
+        let life = self.bear(entry)?;
+        entry.set_life(Some(Arc::new(life)));
+        let known = entry.change(&self.state, |record| {
+            record.status = Status::Running;
+            record.problem = None;
+            record.started_at = Some(clock::now());
+        })?;
+        Ok(known)
+    }
+
+    /// Makes its namespaces on its workspace.
+    pub fn bear(&self, entry: &Entry) -> Result<Life> {
+        let known = entry.known();
+        let share = self.quotas.take(&entry.owner, Counted::Living, self.settings.sandboxes)?;
+        let root = known.record.image.as_deref().map(|name| self.root(name)).transpose()?;
+        let policy = policy::policy(&known.record, root.as_ref().map(Shown::path), &self.settings);
+        let workspace = self.workspace(&known)?;
+        let sandbox = self.templates.sandbox(&policy, &workspace)?;
+        self.figures.life();
+        let mut env = std::collections::BTreeMap::new();
+        env.extend(root.iter().flat_map(Shown::env).map(|(name, value)| (name.to_owned(), value.to_owned())));
+        env.extend(known.record.env.clone());
+        Ok(Life::new(sandbox, env, root, share))
+    }
+
+    /// What is mounted for a sandbox.
+    fn workspace(&self, known: &Known) -> Result<Workspace> {
+        let record = &known.record;
+        let layers = self.vfs.layers(&record.workspace, &known.rules, self.ownership).map_err(fault::of_store)?;
+        let mut workspace = Workspace::new(layers.lower, layers.upper, layers.work);
+        if self.ownership == Ownership::One {
+            // Owners cannot tell what may be written, so the second wall must.
+            let version = self.vfs.version(&record.codebase, Some(record.version)).map_err(fault::of_store)?;
+            let writable = self.vfs.writable(&version.tree, &known.rules).map_err(fault::of_store)?;
+            let all = writable.whole.iter().chain(&writable.files).chain(&writable.open);
+            workspace.writable = Some(all.map(|path| path.as_path().to_owned()).collect());
+        }
+        Ok(workspace)
+    }
+
+    /// Ends every process of a sandbox.
+    pub fn stop_entry(&self, entry: &Entry, why: Why) -> Result<Arc<Known>> {
+        let _turn = entry.turn()?;
+        let Some(life) = entry.life() else { return Err(AgentError::NotRunning) };
+        self.take_life(entry, &life);
+        if why == Why::Asked {
+            self.publish_ended(entry);
+        }
+        entry.change(&self.state, |record: &mut Sandbox| {
+            record.status = Status::Stopped;
+            record.stopped_at = Some(clock::now());
+        })
+    }
+
+    /// Ends what lives of a sandbox, sessions first in the words of their commands.
+    pub fn take_life(&self, entry: &Entry, life: &Life) {
+        let _ = life.close(false);
+        entry.set_life(None);
+        life.end();
+        for session in entry.sessions() {
+            session.lost(&self.state);
+        }
+    }
+
+    /// Ends a sandbox and removes it. Its files go in the background.
+    pub fn destroy_entry(self: &Arc<Self>, entry: &Arc<Entry>, _why: Why) -> Result<()> {
+        let _turn = entry.last_turn()?;
+        let life = entry.life();
+        if let Some(life) = &life {
+            self.take_life(entry, life);
+            self.publish_ended(entry);
+        }
+        self.sandboxes.remove(entry.number, &entry.id);
+        for session in entry.sessions() {
+            self.sessions.remove(session.number, &session.id);
+        }
+        self.state.remove_sandbox(&entry.id)?;
+        let leftover = self.vfs.delete_workspace(&entry.known().record.workspace).map_err(fault::of_store)?;
+        self.later.push(move || {
+            if let Err(error) = leftover.remove() {
+                // The next start tries again.
+                tracing::warn!(%error, "a workspace could not be removed");
+            }
+        });
+        Ok(())
+    }
+
+    /// Ends what runs so that something else can be put in its place, and does that; what ran before runs again on it. The caller has the turn.
+    pub fn remade<T>(&self, entry: &Entry, endings: Endings, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(life) = entry.life() else { return act() };
+        let open = entry.sessions().iter().filter(|session| !session.is_closed(&self.state)).count();
+        if !life.close(endings == Endings::Refuse) {
+            let running = life.commands();
+            return Err(AgentError::Precondition(format!(
+                "{running} commands and sessions run in it ({open} sessions), and this would end them: end them first, or allow it"
+            )));
+        }
+        self.take_life(entry, &life);
+        drop(life);
+        let done = act();
+        match self.bear(entry) {
+            Ok(life) => drop(entry.set_life(Some(Arc::new(life)))),
+            Err(error) => {
+                tracing::error!(sandbox = entry.id, %error, "a sandbox could not be made anew");
+                entry.change(&self.state, |record| {
+                    record.status = Status::Error;
+                    record.problem = Some(format!("it could not be made anew: {error}"));
+                    record.stopped_at = Some(clock::now());
+                })?;
+            }
+        }
+        done
+    }
+}

@@ -1,0 +1,247 @@
+//! One command, from its start to its result.
+
+use std::io::{ErrorKind, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use enclos_sandbox::{Outcome, Stdio};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+
+use super::capture::Capture;
+use super::{directory, words};
+use crate::api::{AgentError, Cancel, Exec, ExecResult, Result, Verdict, Watcher};
+use crate::core::fault;
+use crate::core::life::Life;
+
+/// What a command may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes kept of each stream.
+    pub output: u64,
+    /// Wall clock.
+    pub timeout: Duration,
+}
+
+/// How often a command that has closed its output is looked after: there is no descriptor that tells of its end then.
+const LOOK: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
+
+/// After everything was killed, for the engine to say so.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a command was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Timeout,
+    Cancelled,
+}
+
+/// Runs a command in a sandbox.
+///
+/// # Errors
+/// A command that cannot be started, by what is wrong with it.
+pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
+    let words = words(exec)?;
+    super::check_env("env", &exec.env)?;
+    let directory = directory(exec.workdir.as_deref())?;
+    if cancel.is_cancelled() {
+        return Err(AgentError::Cancelled);
+    }
+    let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| fault::internal("an event descriptor", &e))?;
+    let waker = woken.try_clone().map_err(|e| fault::internal("an event descriptor", &e))?;
+    let _guard = cancel.on_cancel(move || {
+        let _ = rustix::io::write(&waker, &1u64.to_ne_bytes());
+    });
+    let mut command = life.command(&words[0]);
+    command.args(&words[1..]).current_dir(&directory);
+    for (name, value) in &exec.env {
+        command.env(name, value);
+    }
+    command.subreaper(true);
+    command.stdin(if exec.stdin.is_empty() { Stdio::Null } else { Stdio::Piped }).stdout(Stdio::Piped).stderr(Stdio::Piped);
+    let started = Instant::now();
+    let mut child = command.spawn().map_err(|error| fault::of_engine(&error))?;
+    watcher.started();
+    let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    let mut capture = Capture::new(streams, limits.output, watcher.takes_output()).map_err(|e| fault::internal("a pipe", &e))?;
+    let mut stdin = Input::new(child.stdin.take(), &exec.stdin)?;
+    let deadline = started.checked_add(limits.timeout);
+    let mut cause = None;
+    let mut look = LOOK[0];
+    while !child.has_ended() {
+        if cause.is_none() {
+            cause = ended_by(deadline, cancel);
+            if cause.is_some() {
+                life.kill_tree(&child);
+            }
+        } else if deadline.is_none_or(|deadline| Instant::now() > deadline + LAST_WORDS) {
+            break;
+        }
+        let patience = if capture.is_done() || cause.is_some() { look } else { LOOK[1] };
+        look = (look * 2).min(LOOK[1]);
+        let until = deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()).min(patience));
+        let until = if cause.is_some() { patience } else { until };
+        if !wait_and_serve(&mut capture, &mut stdin, &woken, until, watcher)? {
+            cancel.cancel();
+        }
+    }
+    capture.drain(watcher);
+    drop(stdin);
+    let outcome = child.wait();
+    let wall = started.elapsed();
+    let kept = capture.finish();
+    let (mut result, engine) = told(life, outcome, cause, &directory, exec)?;
+    result.wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
+    result.cpu_us = engine.as_ref().and_then(|outcome| figure(outcome, "cpu"));
+    result.memory_peak = engine.as_ref().and_then(|outcome| figure(outcome, "memory-peak"));
+    result.truncated = kept.thrown;
+    if result.verdict == Verdict::Ended && kept.thrown != [0, 0] {
+        result.verdict = Verdict::Truncated;
+    }
+    (result.stdout, result.stderr) = (kept.stdout, kept.stderr);
+    Ok(result)
+}
+
+fn figure(outcome: &Outcome, name: &str) -> Option<u64> {
+    outcome.report.figure(name).map(|figure| figure.value)
+}
+
+fn ended_by(deadline: Option<Instant>, cancel: &Cancel) -> Option<Cause> {
+    if cancel.is_cancelled() {
+        Some(Cause::Cancelled)
+    } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        Some(Cause::Timeout)
+    } else {
+        None
+    }
+}
+
+/// Sleeps until something happens, and takes it. `false`: the watcher wants no more.
+fn wait_and_serve(
+    capture: &mut Capture,
+    stdin: &mut Input<'_>,
+    woken: &OwnedFd,
+    patience: Duration,
+    watcher: &dyn Watcher,
+) -> Result<bool> {
+    let time = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(patience.subsec_nanos()) };
+    let mut which = [None; 2];
+    let happened: Vec<bool> = {
+        let mut fds = vec![PollFd::new(woken, PollFlags::IN)];
+        for (at, stream) in capture.open() {
+            which[at] = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+        }
+        if let Some(pipe) = &stdin.pipe {
+            fds.push(PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT));
+        }
+        match poll(&mut fds, Some(&time)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(fault::internal("waiting for a command", &errno)),
+        }
+        fds.iter().map(|fd| !fd.revents().is_empty()).collect()
+    };
+    let mut wanted = true;
+    for (at, index) in which.into_iter().enumerate() {
+        if index.is_some_and(|index| happened[index]) {
+            wanted &= capture.serve(at, watcher);
+        }
+    }
+    if stdin.pipe.is_some() && happened.last() == Some(&true) {
+        stdin.serve();
+    }
+    Ok(wanted)
+}
+
+/// What the caller brought for the command to read.
+struct Input<'a> {
+    pipe: Option<std::fs::File>,
+    left: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn new(pipe: Option<std::fs::File>, bytes: &'a [u8]) -> Result<Input<'a>> {
+        if let Some(pipe) = &pipe {
+            let flags = rustix::fs::fcntl_getfl(pipe).and_then(|flags| rustix::fs::fcntl_setfl(pipe, flags | rustix::fs::OFlags::NONBLOCK));
+            flags.map_err(|e| fault::internal("a pipe", &e))?;
+        }
+        Ok(Input { pipe, left: bytes })
+    }
+
+    fn serve(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        match pipe.write(self.left) {
+            Ok(count) => self.left = &self.left[count..],
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // Nobody reads it: that is the command's choice.
+            Err(_) => self.left = &[],
+        }
+        if self.left.is_empty() {
+            self.pipe = None;
+        }
+    }
+}
+
+/// What the engine says about the end, in the words of the seam.
+fn told(
+    life: &Life,
+    outcome: enclos_sandbox::Result<Outcome>,
+    cause: Option<Cause>,
+    directory: &std::path::Path,
+    exec: &Exec,
+) -> Result<(ExecResult, Option<Outcome>)> {
+    let mut result = ExecResult {
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+        exit_code: -1,
+        signal: None,
+        verdict: Verdict::Lost,
+        truncated: [0, 0],
+        wall_us: 0,
+        cpu_us: None,
+        memory_peak: None,
+    };
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            if let Some(failure) = error.failure() {
+                match failure.stage {
+                    enclos_sandbox::Stage::Workdir => {
+                        return Err(AgentError::invalid("workdir", format!("{}: {}", directory.display(), failure.reason())));
+                    }
+                    enclos_sandbox::Stage::Execute if exec.command.is_empty() => {
+                        // As a shell tells it: a command that cannot be executed has ended.
+                        result.exit_code = i32::from(error.exit_code());
+                        result.verdict = Verdict::Ended;
+                        return Ok((result, None));
+                    }
+                    _ => return Err(fault::of_engine(&error)),
+                }
+            }
+            // Its sandbox was ended under it.
+            match cause {
+                Some(Cause::Timeout) => result.verdict = Verdict::TimedOut,
+                Some(Cause::Cancelled) => result.verdict = Verdict::Cancelled,
+                None => {}
+            }
+            return Ok((result, None));
+        }
+    };
+    result.signal = outcome.status.signal();
+    result.exit_code = outcome.status.code().unwrap_or_else(|| 128 + outcome.status.signal().unwrap_or(0));
+    // The figure is of the whole sandbox: a kill that an earlier command was told of says nothing of this one.
+    let out_of_memory = figure(&outcome, "oom-kills").is_some_and(|kills| life.more_out_of_memory(kills)) && result.exit_code != 0;
+    result.verdict = match (cause, out_of_memory) {
+        (Some(Cause::Timeout), _) => Verdict::TimedOut,
+        (Some(Cause::Cancelled), _) => Verdict::Cancelled,
+        (None, true) => Verdict::OutOfMemory,
+        (None, _) if result.signal.is_some() => Verdict::Signaled,
+        (None, _) => Verdict::Ended,
+    };
+    if result.verdict == Verdict::TimedOut {
+        result.exit_code = -1;
+    }
+    Ok((result, Some(outcome)))
+}

@@ -1,0 +1,96 @@
+//! A program with a terminal of its own, whose other end the caller gets.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use enclos_sandbox::Child;
+
+use super::shell::{Reins, exit_code, no_shell, not_started};
+use crate::api::{AgentError, NewSession, Result, Terminal};
+use crate::core::fault;
+use crate::core::life::Life;
+use crate::exec::directory;
+
+/// For a program to be executed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A program with a terminal.
+#[derive(Debug)]
+pub struct Screen {
+    child: Child,
+    master: OwnedFd,
+    held: Arc<AtomicBool>,
+    reins: Reins,
+}
+
+/// Who holds the terminal.
+#[derive(Debug)]
+struct Place(Arc<AtomicBool>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Screen {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// A program that is not there; a directory that is not there.
+    pub fn start(life: &Arc<Life>, new: &NewSession, size: (u16, u16)) -> Result<Screen> {
+        let shell = [if new.shell.is_empty() { "/bin/sh".to_owned() } else { new.shell.clone() }];
+        let words = if new.argv.is_empty() { &shell[..] } else { &new.argv };
+        let directory = directory(new.workdir.as_deref())?;
+        let mut command = life.command(&words[0]);
+        command.args(&words[1..]).subreaper(true).current_dir(&directory).terminal(size.0, size.1);
+        if !new.env.contains_key("TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        for (name, value) in &new.env {
+            command.env(name, value);
+        }
+        let mut child = command.spawn().map_err(|error| not_started(&error, &directory))?;
+        // Told with the word that it runs.
+        let until = Instant::now() + PATIENCE;
+        let master = loop {
+            match child.terminal() {
+                Some(master) => break Some(master),
+                None if child.has_ended() || Instant::now() > until => break None,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        let reins = Reins::of(life, &child);
+        match (master, reins) {
+            (Some(master), Some(reins)) => Ok(Screen { child, master: master.into(), held: Arc::default(), reins }),
+            (Some(_), None) if child.has_ended() => Err(AgentError::Precondition(format!("{:?} has ended at once", words[0]))),
+            _ => Err(no_shell(child, &words[0], &directory)),
+        }
+    }
+
+    /// What it takes to end it.
+    pub fn reins(&self) -> Reins {
+        self.reins.clone()
+    }
+
+    /// What it has ended with, if it has.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.has_ended().then(|| exit_code(&mut self.child))
+    }
+
+    /// The other end of its terminal, for one holder at a time.
+    ///
+    /// # Errors
+    /// Somebody has it.
+    pub fn attach(&self) -> Result<Terminal> {
+        if self.held.swap(true, Ordering::AcqRel) {
+            return Err(AgentError::Precondition("somebody is attached to this terminal".to_owned()));
+        }
+        let place = Box::new(Place(Arc::clone(&self.held)));
+        let master = self.master.try_clone().map_err(|error| fault::internal("a terminal", &error))?;
+        Ok(Terminal { master: File::from(master), place })
+    }
+}

@@ -1,0 +1,329 @@
+//! A shell that is alive, and one command in it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use enclos_sandbox::{Child, Stdio};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::{driver, tree};
+use crate::api::{AgentError, Cancel, ExecResult, NewSession, Result, Verdict, Watcher};
+use crate::core::fault;
+use crate::core::life::Life;
+use crate::exec::{Capture, Limits, directory};
+
+/// For a shell to answer the first time.
+const HELLO: Duration = Duration::from_secs(10);
+/// How often it is looked after while it does not do what it should.
+const LOOK: Duration = Duration::from_millis(20);
+/// After a command's processes were killed: for the shell to come back by itself, and for it to leave a loop of its own. Then it is killed.
+const RETURN: Duration = Duration::from_millis(150);
+const LEAVE: Duration = Duration::from_millis(1500);
+
+/// A shell that is alive.
+#[derive(Debug)]
+pub struct Shell {
+    life: Arc<Life>,
+    child: Child,
+    control: OwnedFd,
+    capture: Capture,
+    /// What the last command ended with.
+    last: i32,
+    reins: Reins,
+}
+
+/// What it takes to end a shell without waiting for the command that runs in it.
+#[derive(Clone, Debug)]
+pub struct Reins {
+    life: Arc<Life>,
+    pid: i32,
+    process: Arc<OwnedFd>,
+}
+
+impl Reins {
+    /// Of a process.
+    pub fn of(life: &Arc<Life>, child: &Child) -> Option<Reins> {
+        let pid = i32::try_from(child.host_pid()?).ok()?;
+        Some(Reins { life: Arc::clone(life), pid, process: Arc::new(tree::descriptor(pid)?) })
+    }
+
+    /// Kills the shell and everything below it.
+    pub fn kill(&self) {
+        // First what it started, while that is below it.
+        tree::kill_below(&self.life, self.pid, 0);
+        let _ = pidfd_send_signal(&*self.process, Signal::KILL);
+        tree::kill_below(&self.life, self.pid, 0);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // An error means that it is gone.
+        let _ = pidfd_send_signal(&*self.process, signal);
+    }
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub struct Ran {
+    /// For the caller.
+    pub result: ExecResult,
+    /// The shell has ended, with this.
+    pub ended: Option<i32>,
+}
+
+enum Answer {
+    Status(i32),
+    Ended,
+    Nothing,
+}
+
+impl Shell {
+    /// Starts a shell and waits until it answers.
+    ///
+    /// # Errors
+    /// A shell that is not there or is none; a directory that is not there.
+    pub fn start(life: &Arc<Life>, new: &NewSession, output: u64) -> Result<Shell> {
+        let path = path(new);
+        let directory = directory(new.workdir.as_deref())?;
+        let (control, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+            .map_err(|e| fault::internal("a socket", &e))?;
+        blocking(&theirs)?;
+        let mut command = life.command(path);
+        command.subreaper(true).current_dir(&directory).stdin(Stdio::Fd(theirs)).stdout(Stdio::Piped).stderr(Stdio::Piped);
+        for (name, value) in &new.env {
+            command.env(name, value);
+        }
+        let mut child = command.spawn().map_err(|error| fault::of_engine(&error))?;
+        drop(command);
+        let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+        let capture = Capture::new(streams, output, false).map_err(|e| fault::internal("a pipe", &e))?;
+        write_all(&control, driver::HELLO.as_bytes());
+        if !hello(&control, &child) {
+            return Err(no_shell(child, path, &directory));
+        }
+        let Some(reins) = Reins::of(life, &child) else { return Err(no_shell(child, path, &directory)) };
+        Ok(Shell { life: Arc::clone(life), child, control, capture, last: 0, reins })
+    }
+
+    /// What it takes to end it.
+    pub fn reins(&self) -> Reins {
+        self.reins.clone()
+    }
+
+    /// What it has ended with, if it has.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.has_ended().then(|| exit_code(&mut self.child))
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn run(&mut self, command: &str, limits: Limits, cancel: &Cancel, watcher: &dyn Watcher) -> Result<Ran> {
+        let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| fault::internal("an event descriptor", &e))?;
+        let waker = woken.try_clone().map_err(|e| fault::internal("an event descriptor", &e))?;
+        let _guard = cancel.on_cancel(move || {
+            let _ = rustix::io::write(&waker, &1u64.to_ne_bytes());
+        });
+        // What others wrote while nothing ran here is of nobody's command; it is the first that hears of it.
+        self.capture.set_told_only(watcher.takes_output());
+        let lines = driver::lines(command, self.last);
+        let mut unsent = &lines[..];
+        let since = tree::ticks();
+        let started = Instant::now();
+        let deadline = started.checked_add(limits.timeout);
+        watcher.started();
+        let mut verdict = Verdict::Ended;
+        let mut asked = None;
+        let mut heard = Vec::new();
+        let mut silent = false;
+        let answer = loop {
+            match self.listen(&mut heard, &mut silent) {
+                Answer::Status(status) => break Answer::Status(status),
+                Answer::Ended => break Answer::Ended,
+                Answer::Nothing => {}
+            }
+            let now = Instant::now();
+            if asked.is_none() && (cancel.is_cancelled() || deadline.is_some_and(|deadline| now >= deadline)) {
+                verdict = if cancel.is_cancelled() { Verdict::Cancelled } else { Verdict::TimedOut };
+                asked = Some(now);
+            }
+            if let Some(asked) = asked {
+                self.press(now.duration_since(asked), since);
+            }
+            let left = deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(now).min(LOOK * 50));
+            let patience = if asked.is_some() || silent { LOOK } else { left };
+            if !self.wait(&mut unsent, &woken, silent, patience, watcher)? {
+                cancel.cancel();
+            }
+        };
+        self.capture.drain(watcher);
+        let kept = self.capture.finish();
+        let ended = match answer {
+            Answer::Status(status) => {
+                self.last = status;
+                None
+            }
+            _ => Some(exit_code(&mut self.child)),
+        };
+        let status = ended.unwrap_or(self.last);
+        if verdict == Verdict::Ended && kept.thrown != [0, 0] {
+            verdict = Verdict::Truncated;
+        }
+        let result = ExecResult {
+            stdout: kept.stdout,
+            stderr: kept.stderr,
+            exit_code: if verdict == Verdict::TimedOut { -1 } else { status },
+            signal: None,
+            verdict,
+            truncated: kept.thrown,
+            wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            cpu_us: None,
+            memory_peak: None,
+        };
+        Ok(Ran { result, ended })
+    }
+
+    /// Reads what the shell says. `silent`: it will say no more, but may live on as what it executed.
+    fn listen(&self, heard: &mut Vec<u8>, silent: &mut bool) -> Answer {
+        let mut buffer = [0u8; 64];
+        while !*silent {
+            match rustix::io::read(&self.control, &mut buffer) {
+                Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => *silent = true,
+                Ok(count) => {
+                    heard.extend_from_slice(&buffer[..count]);
+                    if let Some(status) = driver::answer(heard) {
+                        return Answer::Status(status);
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        // Who it left behind may hold its socket.
+        if self.child.has_ended() { Answer::Ended } else { Answer::Nothing }
+    }
+
+    /// What is done about a command that has to end, `waited` after that was clear.
+    fn press(&self, waited: Duration, since: u64) {
+        tree::kill_below(&self.life, self.reins.pid, since);
+        if waited > LEAVE {
+            self.reins.kill();
+        } else if waited > RETURN {
+            self.reins.signal(Signal::INT);
+        }
+    }
+
+    /// Sleeps until something happens, and takes it. `false`: the watcher wants no more.
+    fn wait(&mut self, unsent: &mut &[u8], woken: &OwnedFd, silent: bool, patience: Duration, watcher: &dyn Watcher) -> Result<bool> {
+        let time = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(patience.subsec_nanos()) };
+        let mut which = [None; 2];
+        let happened: Vec<bool> = {
+            let mut fds = vec![PollFd::new(woken, PollFlags::IN)];
+            for (at, stream) in self.capture.open() {
+                which[at] = Some(fds.len());
+                fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+            }
+            if !silent {
+                let flags = if unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+                fds.push(PollFd::from_borrowed_fd(self.control.as_fd(), flags));
+            }
+            match poll(&mut fds, Some(&time)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(fault::internal("waiting for a command", &errno)),
+            }
+            fds.iter().map(|fd| !fd.revents().is_empty()).collect()
+        };
+        let mut wanted = true;
+        for (at, index) in which.into_iter().enumerate() {
+            if index.is_some_and(|index| happened[index]) {
+                wanted &= self.capture.serve(at, watcher);
+            }
+        }
+        if !silent && !unsent.is_empty() {
+            match send(&self.control, unsent, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(count) => *unsent = &unsent[count..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => *unsent = &[],
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// Path of the shell.
+fn path(new: &NewSession) -> &str {
+    if new.shell.is_empty() { "/bin/sh" } else { &new.shell }
+}
+
+fn blocking(socket: &OwnedFd) -> Result<()> {
+    let clear = || rustix::fs::fcntl_setfl(socket, rustix::fs::fcntl_getfl(socket)? - rustix::fs::OFlags::NONBLOCK);
+    clear().map_err(|e| fault::internal("a socket", &e))
+}
+
+/// A few lines, which fit the socket.
+fn write_all(control: &OwnedFd, bytes: &[u8]) {
+    // What cannot be written is not answered either.
+    let _ = send(control, bytes, SendFlags::NOSIGNAL);
+}
+
+/// Waits for the first answer.
+fn hello(control: &OwnedFd, child: &Child) -> bool {
+    let end = Instant::now() + HELLO;
+    let mut heard = Vec::new();
+    while Instant::now() < end {
+        let time = Timespec { tv_sec: 0, tv_nsec: i64::try_from(LOOK.as_nanos()).unwrap_or(0) };
+        let _ = poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&time));
+        let mut buffer = [0u8; 64];
+        match rustix::io::read(control, &mut buffer) {
+            Ok(0) | Err(Errno::CONNRESET) => return false,
+            Ok(count) => heard.extend_from_slice(&buffer[..count]),
+            Err(_) if child.has_ended() => return false,
+            Err(_) => {}
+        }
+        if driver::answer(&heard).is_some() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Why there is no shell.
+pub(super) fn no_shell(mut child: Child, path: &str, directory: &std::path::Path) -> AgentError {
+    // Its socket closes a moment before the engine says why.
+    let until = Instant::now() + LEAVE;
+    while !child.has_ended() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if !child.has_ended() {
+        // Dropping it kills it.
+        drop(child);
+        return AgentError::invalid("shell", format!("{path:?} does not answer as a shell does (sh, dash, bash and busybox's ash do)"));
+    }
+    match child.wait() {
+        Err(error) => not_started(&error, directory),
+        Ok(_) => {
+            AgentError::invalid("shell", format!("{path:?} has ended at once: it must be a shell (sh, dash, bash and busybox's ash are)"))
+        }
+    }
+}
+
+/// Why it could not be started.
+pub(super) fn not_started(error: &enclos_sandbox::Error, directory: &std::path::Path) -> AgentError {
+    match error.failure().map(|failure| (failure.stage, failure.reason())) {
+        Some((enclos_sandbox::Stage::Workdir, reason)) => AgentError::invalid("workdir", format!("{}: {reason}", directory.display())),
+        Some((enclos_sandbox::Stage::Execute, _)) => AgentError::invalid("shell", error.to_string()),
+        _ => fault::of_engine(error),
+    }
+}
+
+pub(super) fn exit_code(child: &mut Child) -> i32 {
+    match child.wait() {
+        Ok(outcome) => outcome.status.code().unwrap_or_else(|| 128 + outcome.status.signal().unwrap_or(0)),
+        // Its sandbox was ended under it.
+        Err(_) => 128 + Signal::KILL.as_raw(),
+    }
+}

@@ -1,0 +1,9 @@
+//! The face behind its seam, with real sandboxes.
+
+mod commands;
+mod files;
+mod lifecycle;
+mod sessions;
+mod sharing;
+mod versions;
+mod world;
