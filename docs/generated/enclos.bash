@@ -24,7 +24,7 @@ _enclos() {
             word=${COMP_WORDS[at]}
             case $word in
             --) at=$((at + 1)); break ;;
-            --ro | --rw | --bind | --overlay | --hide | --tmpfs | --root | --dev | --workdir | --env | --keep-env | --hostname | --uid | --gid | --ids | --net | --wall | --idle | --cpu | --memory | --disk | --inodes | --output | --processes | --file-size | --open-files | --stack | --cpus | --stdin | --stdout | --stderr | --seccomp | --landlock | --policy) [[ ${COMP_WORDS[at + 1]} == "=" ]] && at=$((at + 3)) || at=$((at + 2)) ;;
+            --ro | --rw | --bind | --overlay | --hide | --tmpfs | --root | --dev | --workdir | --env | --keep-env | --hostname | --uid | --gid | --ids | --net | --wall | --idle | --cpu | --memory | --disk | --inodes | --output | --processes | --file-size | --open-files | --stack | --cpu-quota | --cpu-shares | --cpus | --stdin | --stdout | --stderr | --seccomp | --landlock | --policy) [[ ${COMP_WORDS[at + 1]} == "=" ]] && at=$((at + 3)) || at=$((at + 2)) ;;
             -*) [[ ${COMP_WORDS[at + 1]} == "=" ]] && at=$((at + 3)) || at=$((at + 1)) ;;
             *) break ;;
             esac
@@ -66,13 +66,13 @@ _enclos() {
             mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur")
             return
             ;;
-        --env | --hostname | --uid | --gid | --wall | --idle | --cpu | --memory | --disk | --inodes | --output | --processes | --file-size | --open-files | --stack | --cpus) return ;;
+        --env | --hostname | --uid | --gid | --wall | --idle | --cpu | --memory | --disk | --inodes | --output | --processes | --file-size | --open-files | --stack | --cpu-quota | --cpu-shares | --cpus) return ;;
         esac
         if [[ $prev == --report && -n $attached ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
         fi
-        [[ $cur == -* || -z $cur ]] && mapfile -t COMPREPLY < <(compgen -W '--ro --rw --bind --overlay --hide --tmpfs --root --dev --no-cwd --workdir --env --keep-env --hostname --uid --gid --ids --net --wall --idle --cpu --memory --disk --inodes --output --processes --file-size --open-files --stack --cpus --tty --no-tty --stdin --stdout --stderr --seccomp --landlock --best-effort --policy --report --json --explain --help' -- "$cur") || mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        [[ $cur == -* || -z $cur ]] && mapfile -t COMPREPLY < <(compgen -W '--ro --rw --bind --overlay --hide --tmpfs --root --dev --no-cwd --workdir --env --keep-env --hostname --uid --gid --ids --net --wall --idle --cpu --memory --disk --inodes --output --processes --file-size --open-files --stack --cpu-quota --cpu-shares --cpus --tty --no-tty --stdin --stdout --stderr --seccomp --landlock --best-effort --policy --report --json --explain --help' -- "$cur") || mapfile -t COMPREPLY < <(compgen -c -- "$cur")
         ;;
     doctor)
         case $prev in

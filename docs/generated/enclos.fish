@@ -9,7 +9,7 @@ function __enclos_operands
             case --
                 echo (math $at + 1)
                 return
-            case --ro --rw --bind --overlay --hide --tmpfs --root --dev --workdir --env --keep-env --hostname --uid --gid --ids --net --wall --idle --cpu --memory --disk --inodes --output --processes --file-size --open-files --stack --cpus --stdin --stdout --stderr --seccomp --landlock --policy
+            case --ro --rw --bind --overlay --hide --tmpfs --root --dev --workdir --env --keep-env --hostname --uid --gid --ids --net --wall --idle --cpu --memory --disk --inodes --output --processes --file-size --open-files --stack --cpu-quota --cpu-shares --cpus --stdin --stdout --stderr --seccomp --landlock --policy
                 set at (math $at + 2)
             case '-*'
                 set at (math $at + 1)
@@ -74,6 +74,8 @@ complete -c enclos -n '__enclos_flags run' -l processes -x -d 'Bound the process
 complete -c enclos -n '__enclos_flags run' -l file-size -x -d 'Bound the size of each file it writes'
 complete -c enclos -n '__enclos_flags run' -l open-files -x -d 'Bound the open files of each process'
 complete -c enclos -n '__enclos_flags run' -l stack -x -d 'Bound the stack of each process'
+complete -c enclos -n '__enclos_flags run' -l cpu-quota -x -d 'Bound the CPU time of all its processes together, in CPUs, e.g. 0.5'
+complete -c enclos -n '__enclos_flags run' -l cpu-shares -x -d 'Weight against others where CPUs are short, from 2 to 262144'
 complete -c enclos -n '__enclos_flags run' -l cpus -x -d 'Run it on these CPUs only, e.g. 0-1,3'
 complete -c enclos -n '__enclos_flags run' -l tty -d 'Give it a private terminal, with job control and resizing'
 complete -c enclos -n '__enclos_flags run' -l no-tty -d 'Give it no terminal of its own'

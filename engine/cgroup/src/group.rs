@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::io::Errno;
 
 use crate::file::{open_write, read, write};
-use crate::limits::{cpu_list, host_swaps, memory_value, pids_value};
+use crate::limits::{CPU_PERIOD, cpu_list, cpu_weight, host_swaps, memory_value, pids_value};
 use crate::parent::{Made, Parent};
 use crate::usage::Clock;
 use crate::{CgroupError, Controller, ControllerSet, Host, Limits, Missing, Name, Version};
@@ -146,6 +146,8 @@ impl Group {
             (Controller::Memory, Version::V1) => "cgroup v1 memory.limit_in_bytes, memory.memsw.limit_in_bytes",
             (Controller::Pids, Version::V2) => "cgroup v2 pids.max",
             (Controller::Pids, Version::V1) => "cgroup v1 pids.max",
+            (Controller::Cpu, Version::V2) => "cgroup v2 cpu.max, cpu.weight",
+            (Controller::Cpu, Version::V1) => "cgroup v1 cpu.cfs_quota_us, cpu.shares",
             (Controller::CpuSet, Version::V2) => "cgroup v2 cpuset.cpus",
             (Controller::CpuSet, Version::V1) => "cgroup v1 cpuset.cpus",
             _ => return None,
@@ -191,10 +193,31 @@ impl Group {
         if limits.pids.is_some() {
             self.set_pids(limits.pids)?;
         }
+        if let Some(node) = self.node(Controller::Cpu) {
+            self.set_cpu_time(node, limits.cpu_quota, limits.cpu_shares)?;
+        }
         if let (Some(cpus), Some(node)) = (&limits.cpus, self.node(Controller::CpuSet)) {
             self.set_cpus(node, cpus)?;
         }
         Ok(())
+    }
+
+    fn set_cpu_time(&self, node: &Node, quota: Option<u64>, shares: Option<u64>) -> Result<(), CgroupError> {
+        match node.version {
+            Version::V2 => {
+                if let Some(quota) = quota {
+                    self.put(node, "cpu.max", &format!("{quota} {CPU_PERIOD}"))?;
+                }
+                shares.map_or(Ok(()), |shares| self.put(node, "cpu.weight", &cpu_weight(shares).to_string()))
+            }
+            Version::V1 => {
+                if let Some(quota) = quota {
+                    self.put(node, "cpu.cfs_period_us", &CPU_PERIOD.to_string())?;
+                    self.put(node, "cpu.cfs_quota_us", &quota.to_string())?;
+                }
+                shares.map_or(Ok(()), |shares| self.put(node, "cpu.shares", &shares.to_string()))
+            }
+        }
     }
 
     fn set_cpus(&self, node: &Node, cpus: &[usize]) -> Result<(), CgroupError> {

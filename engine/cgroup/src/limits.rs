@@ -11,6 +11,10 @@ pub struct Limits {
     pub pids: Option<u64>,
     /// CPUs the group may use, by number.
     pub cpus: Option<Vec<usize>>,
+    /// CPU time in each tenth of a second, µs, for all tasks together.
+    pub cpu_quota: Option<u64>,
+    /// Weight against others, as v1's `cpu.shares`: 2 to 262144, usually 1024.
+    pub cpu_shares: Option<u64>,
     /// What is measured even where nothing limits it. What this host cannot measure is named by [`Group::unmetered`](crate::Group::unmetered).
     pub meters: Meters,
     /// Whether [`Group::freeze`](crate::Group::freeze) must work.
@@ -39,6 +43,7 @@ impl Limits {
         choose([
             (Controller::Memory, self.memory.is_some()),
             (Controller::Pids, self.pids.is_some()),
+            (Controller::Cpu, self.cpu_quota.is_some() || self.cpu_shares.is_some()),
             (Controller::CpuSet, self.cpus.is_some()),
             (Controller::Freezer, self.freeze),
         ])
@@ -69,6 +74,15 @@ pub(crate) fn memory_value(limit: Option<u64>, version: crate::Version) -> Strin
         (None, crate::Version::V2) => "max".to_owned(),
         (None, crate::Version::V1) => "-1".to_owned(),
     }
+}
+
+/// The period that a quota of CPU time is for, µs: the kernel's default.
+pub(crate) const CPU_PERIOD: u64 = 100_000;
+
+/// What a v1 share comes to as a v2 weight (1 to 10000): the whole of one range onto the whole of the other, as container runtimes do it, so that the same number means
+/// the same order on both.
+pub(crate) fn cpu_weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
 }
 
 /// The text form of `cpuset(7)`: `0-1,3`.
@@ -105,6 +119,11 @@ mod tests {
         for (cpus, text) in [(&[][..], ""), (&[3], "3"), (&[3, 0, 1, 1], "0-1,3"), (&[0, 2, 4, 5, 6], "0,2,4-6")] {
             assert_eq!(cpu_list(cpus), text);
         }
+    }
+
+    #[test]
+    fn shares_and_weights_have_the_same_ends() {
+        assert_eq!([2, 1024, 262_144, 0, u64::MAX].map(cpu_weight), [1, 39, 10_000, 1, 10_000]);
     }
 
     #[test]

@@ -15,6 +15,6 @@ pub mod signal;
 pub mod verdict;
 
 pub use policy::{Ids, Net, Policy, PolicyError, Seccomp, Switch};
-pub use quantity::{Bound, QuantityError, Size, Span};
+pub use quantity::{Bound, CpuQuota, QuantityError, Size, Span};
 pub use report::{Figure, Layer, LayerState, LimitReport, Report};
 pub use verdict::Verdict;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bound, Size, Span};
+use crate::{Bound, CpuQuota, Size, Span};
 
 /// A policy. `Policy::default()` is what `enclos run` does without any option: safe, and useful for most programs.
 ///
@@ -99,6 +99,12 @@ pub struct Policy {
     /// CPUs the tree may use, e.g. `0-1,3`; the text form of `cpuset(7)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<CpuList>,
+    /// CPU time in each tenth of a second, in CPUs, for the whole tree together; what wants more waits (`cpu.max`, `cpu.cfs_quota_us`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<Bound<CpuQuota>>,
+    /// Weight against others where CPUs are short, 2 to 262144; without it 1024 (`cpu.shares`, `cpu.weight`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<u64>,
     /// A private terminal. `None`: the front decides (when stdin is one).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tty: Option<bool>,

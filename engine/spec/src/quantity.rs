@@ -102,6 +102,37 @@ impl fmt::Display for Span {
     }
 }
 
+/// A share of CPU time, in thousandths of one CPU. Text: a number of CPUs, e.g. `0.5`, `2`; not below `0.01`, the least that the kernel takes (`cpu.max`, cgroups(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuQuota(pub u64);
+
+const QUOTA_WANTED: &str = "write a number of CPUs, from 0.01 to 10000, e.g. 0.5";
+
+impl CpuQuota {
+    /// CPU time in each tenth of a second, µs.
+    #[must_use]
+    pub const fn usec_per_period(self) -> u64 {
+        self.0 * 100
+    }
+}
+
+impl FromStr for CpuQuota {
+    type Err = QuantityError;
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let error = || QuantityError { value: text.to_owned(), kind: "number of CPUs", wanted: QUOTA_WANTED };
+        let (number, unit) = split_unit(text).ok_or_else(error)?;
+        let thousandths = scale(number, 1000).filter(|_| unit.is_empty()).ok_or_else(error)?;
+        if (10..=10_000_000).contains(&thousandths) { Ok(CpuQuota(thousandths)) } else { Err(error()) }
+    }
+}
+
+impl fmt::Display for CpuQuota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 1000, self.0 % 1000);
+        if rest == 0 { write!(f, "{whole}") } else { write!(f, "{whole}.{}", format!("{rest:03}").trim_end_matches('0')) }
+    }
+}
+
 /// Splits `1.5GiB` into `1.5` and `GiB`; `None` unless it starts with a digit.
 fn split_unit(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -195,6 +226,8 @@ macro_rules! serde_as_text {
 
 serde_as_text!(Size, "a size such as 64M or 1GiB");
 serde_as_text!(Span, "a time span such as 500ms or 2s");
+serde_as_text!(CpuQuota, "a number of CPUs such as 0.5");
+serde_as_text!(Bound<CpuQuota>, "a number of CPUs such as 0.5, or \"unlimited\"");
 serde_as_text!(Bound<Size>, "a size such as 64M, or \"unlimited\"");
 serde_as_text!(Bound<Span>, "a time span such as 2s, or \"unlimited\"");
 serde_as_text!(Bound<u64>, "a whole number, or \"unlimited\"");
@@ -203,6 +236,18 @@ serde_as_text!(Bound<u64>, "a whole number, or \"unlimited\"");
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_share_of_cpus_is_a_decimal_number() {
+        for (text, thousandths, again) in [("0.5", 500, "0.5"), ("2", 2000, "2"), ("1.250", 1250, "1.25"), ("0.01", 10, "0.01")] {
+            let quota: CpuQuota = text.parse().unwrap();
+            assert_eq!((quota.0, quota.to_string().as_str()), (thousandths, again));
+        }
+        assert_eq!("0.5".parse::<CpuQuota>().unwrap().usec_per_period(), 50_000);
+        for text in ["", "0", "0.001", "50%", "-1", "1e3", "10001", "half"] {
+            assert!(text.parse::<CpuQuota>().unwrap_err().to_string().contains("0.01"), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_people_write() {

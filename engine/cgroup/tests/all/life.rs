@@ -16,6 +16,8 @@ fn all_it_can(host: &Host) -> Limits {
         pids: can(Controller::Pids).then_some(20),
         cpus: can(Controller::CpuSet).then(|| vec![0]),
         freeze: can(Controller::Freezer),
+        cpu_quota: can(Controller::Cpu).then_some(50_000),
+        cpu_shares: can(Controller::Cpu).then_some(512),
         meters: Meters::ALL,
     }
 }

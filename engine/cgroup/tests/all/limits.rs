@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use enclos_cgroup::{Controller, Limits, Version};
+use enclos_cgroup::{Controller, Limits, Meters, Version};
 
 use crate::real::{Shell, hosts, make};
 
@@ -116,5 +116,22 @@ fn a_cpuset_binds_and_a_wrong_one_is_refused_by_name() {
             let error = host.create(&name, &Limits { cpus: Some(vec![1000]), ..Limits::default() }).unwrap_err().to_string();
             assert!(error.contains("cpuset.cpus") && error.contains("\"1000\""), "{error}");
         }
+    }
+}
+
+#[test]
+fn a_quota_of_cpu_time_slows_what_wants_more() {
+    for host in hosts("a_quota_of_cpu_time_slows_what_wants_more", &[Controller::Cpu, Controller::CpuAcct]) {
+        let limits =
+            Limits { cpu_quota: Some(20_000), cpu_shares: Some(2), meters: Meters { cpu: true, ..Meters::default() }, ..Limits::default() };
+        let mut group = make(&host, &limits);
+        let mut shell = Shell::within(&group, "while :; do :; done");
+        std::thread::sleep(Duration::from_millis(1500));
+        // A fifth of a CPU; without the quota it would be a whole one, or a half on a busy machine.
+        let used = group.cpu_usec().unwrap();
+        assert!(used > 30_000 && used < 500_000, "{used}");
+        group.kill().unwrap();
+        shell.wait();
+        group.remove().unwrap();
     }
 }

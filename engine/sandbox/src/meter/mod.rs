@@ -227,6 +227,12 @@ impl Evidence<'_> {
             let meter = source(usage.cpu, "processes' own clocks (/proc) and wait4");
             push("cpu", us(limit), "us", "watch, and RLIMIT_CPU as backstop", meter, verdict == Verdict::TimedOut);
         }
+        if let Some(thousandths) = limits.cpu_quota {
+            push("cpu-quota", thousandths, "thousandths of a CPU", file(Controller::Cpu), "none", false);
+        }
+        if let Some(shares) = limits.cpu_shares {
+            push("cpu-shares", shares, "shares", file(Controller::Cpu), "none", false);
+        }
         if let Some(hold) = limits.memory {
             let hit = verdict == Verdict::OutOfMemory;
             match hold.by {

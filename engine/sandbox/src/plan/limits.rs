@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use enclos_cgroup::{Controller, Limits as GroupLimits, Meters, Version};
 use enclos_spec::plan::{Resource, Rlimit};
-use enclos_spec::{Bound, Policy, Size};
+use enclos_spec::{Bound, CpuQuota, Policy, Size};
 use serde::{Deserialize, Serialize};
 
 use super::Wants;
@@ -58,6 +58,10 @@ pub struct Resolved {
     pub inodes: Option<u64>,
     /// Largest file.
     pub file_size: Option<u64>,
+    /// CPU time of the tree, in thousandths of a CPU.
+    pub cpu_quota: Option<u64>,
+    /// Weight of the tree against others.
+    pub cpu_shares: Option<u64>,
     /// What the control group is asked for; `None`: none is needed.
     #[serde(skip)]
     pub group: Option<GroupLimits>,
@@ -81,6 +85,7 @@ pub fn resolve(policy: &Policy, facts: &Facts, wants: Wants<'_>, weakened: &mut 
         Some(value) => Some(memory(value, policy, facts, &mut group, weakened)?),
     };
     let processes = processes(policy, facts, &mut group);
+    let (cpu_quota, cpu_shares) = cpu_time(policy, facts, &mut group, weakened)?;
     let cpu = span(policy.cpu);
     if cpu.is_some() && facts.cgroups.place(Controller::CpuAcct).is_err() {
         weakened.push(
@@ -107,6 +112,8 @@ pub fn resolve(policy: &Policy, facts: &Facts, wants: Wants<'_>, weakened: &mut 
             Some(bound) => bound.value(),
         },
         file_size: size(policy.file_size),
+        cpu_quota: cpu_quota.map(|quota| quota.0),
+        cpu_shares,
         group: needed.then_some(group),
     })
 }
@@ -153,6 +160,32 @@ fn meters(measure: bool, cpu_needed: bool, group: &GroupLimits, facts: &Facts) -
         memory: measure && (group.memory.is_some() || on_v2(Controller::Memory)),
         pids: measure && (group.pids.is_some() || on_v2(Controller::Pids)),
     }
+}
+
+/// Nothing but the controller can slow a tree down, or let it go first.
+fn cpu_time(
+    policy: &Policy,
+    facts: &Facts,
+    group: &mut GroupLimits,
+    weakened: &mut Vec<String>,
+) -> Result<(Option<CpuQuota>, Option<u64>)> {
+    let (mut quota, mut shares) = (policy.cpu_quota.and_then(Bound::value), policy.cpu_shares);
+    if let Some(shares) = shares.filter(|shares| !(2..=262_144).contains(shares)) {
+        return Err(enclos_spec::PolicyError::value("cpu-shares", &shares.to_string(), "write a number from 2 to 262144").into());
+    }
+    if let Err(missing) = facts.cgroups.place(Controller::Cpu) {
+        for (field, asked) in [("cpu-quota", quota.is_some()), ("cpu-shares", shares.is_some())] {
+            if asked && policy.best_effort {
+                weakened.push(format!("{field}: {missing}; not held"));
+            } else if asked {
+                let missing = format!("{missing} (`enclos doctor` names the remedy; --best-effort does without)");
+                return Err(Error::Unenforceable { field, missing });
+            }
+        }
+        (quota, shares) = (None, None);
+    }
+    (group.cpu_quota, group.cpu_shares) = (quota.map(CpuQuota::usec_per_period), shares);
+    Ok((quota, shares))
 }
 
 fn memory(value: u64, policy: &Policy, facts: &Facts, group: &mut GroupLimits, weakened: &mut Vec<String>) -> Result<Hold<u64>> {

@@ -28,6 +28,12 @@ pub fn count(value: &OsStr) -> Result<Option<Bound<u64>>, String> {
     text.parse().map(Some).map_err(|_| format!("{text:?} is not a count: write a whole number, e.g. 64, or unlimited"))
 }
 
+/// A weight of CPU time.
+pub fn shares(value: &OsStr) -> Result<u64, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| format!("{text:?} is not a weight: write a whole number from 2 to 262144"))
+}
+
 /// A user or group id.
 pub fn id(value: &OsStr) -> Result<Option<u32>, String> {
     let text = text(value)?;

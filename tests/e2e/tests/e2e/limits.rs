@@ -177,6 +177,18 @@ both! {
         assert_eq!(printed(world, &["--cpus", "0"], "nproc"), "1");
     }
 
+    fn cpu_time_is_rationed(world) {
+        let outcome = sh(world, &["--cpu-quota", "0.2", "--cpu-shares", "64", "--wall", "1500ms"], "while :; do :; done");
+        if !refused_here(world, &outcome, "cpu") {
+            // Without the quota: a whole CPU, or its half on a busy machine.
+            assert!(outcome.figure("cpu").expect("a figure") < 600_000, "{}", outcome.describe());
+            let report = outcome.report.clone().expect("a report was asked for");
+            let limit = |name| report.limit(name).map(|limit| (limit.value, limit.unit.clone()));
+            assert_eq!(limit("cpu-quota"), Some((200, "thousandths of a CPU".to_owned())));
+            assert_eq!(limit("cpu-shares"), Some((64, "shares".to_owned())));
+        }
+    }
+
     fn defaults_are_in_the_report(world) {
         let outcome = sh(world, &[], "true");
         let report = outcome.report.clone().expect("a report was asked for");

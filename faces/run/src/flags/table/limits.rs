@@ -61,6 +61,22 @@ pub const FLAGS: &[Flag<Request>] = &[
     limit!("stack", stack, SIZE, value::bound, default: "yours",
         help: "Bound the stack of each process",
         more: "RLIMIT_STACK. Recursion-heavy programs may want more than the usual 8M: --stack unlimited."),
+    limit!("cpu-quota", cpu_quota, Takes::Value("CPUS", Complete::Nothing), value::bound, default: "unlimited",
+        help: "Bound the CPU time of all its processes together, in CPUs, e.g. 0.5",
+        more: "Held in each tenth of a second; what wants more waits. Needs the cpu controller."),
+    Flag {
+        name: "cpu-shares",
+        takes: COUNT,
+        key: Some("cpu-shares"),
+        default: "1024",
+        adds: false,
+        help: "Weight against others where CPUs are short, from 2 to 262144",
+        more: "As cpu.shares; on cgroup v2 the range is mapped onto that of cpu.weight. Needs the cpu controller.",
+        apply: |request, v| {
+            request.policy.cpu_shares = Some(value::shares(v)?);
+            Ok(())
+        },
+    },
     Flag {
         name: "cpus",
         takes: Takes::Value("LIST", Complete::Nothing),

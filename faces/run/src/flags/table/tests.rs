@@ -45,6 +45,8 @@ fn everything() -> Policy {
         inodes: Some(Bound::At(1)),
         open_files: Some(Bound::At(1)),
         cpus: Some(CpuList(vec![0])),
+        cpu_quota: Some(Bound::At(enclos_spec::CpuQuota(500))),
+        cpu_shares: Some(512),
         tty: Some(true),
         stdin: Some("/a".into()),
         stdout: Some("/a".into()),
