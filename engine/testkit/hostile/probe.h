@@ -36,7 +36,7 @@ long number(int argc, char **argv, int index, long otherwise);
     X(sleep) X(gain) X(idle) X(touch) X(children) X(memfd) X(sysv) X(pipes) X(sockets) X(mlock) X(noreserve) X(stack)  \
     X(write) X(open) X(fill) X(inodes) X(sparse) X(fallocate) X(chmod) X(mknod) X(fds) X(list) X(grepproc) X(ids)      \
     X(names) X(reopen) X(flood) X(handle) X(writable) X(readlink) X(leave) X(find) X(socket) X(tcp) X(abstract)        \
-    X(listen) X(interfaces) X(ifup) X(sti) X(steal) X(held) X(map) X(tty) X(counts) X(linger) X(forget)
+    X(listen) X(interfaces) X(ifup) X(sti) X(steal) X(held) X(map) X(tty) X(counts) X(linger) X(forget) X(marks)
 #define DECLARE(name) int do_##name(int argc, char **argv);
 COMMANDS(DECLARE)
 #undef DECLARE

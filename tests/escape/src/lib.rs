@@ -27,6 +27,7 @@ pub mod runner;
 mod secrets;
 mod streams;
 pub mod warm;
+mod workspaces;
 
 pub use attempt::{Attempt, Control, Seen, Stage};
 
@@ -43,6 +44,7 @@ pub const ATTEMPTS: &[&[Attempt]] = &[
     planted::ATTEMPTS,
     streams::ATTEMPTS,
     warm::ATTEMPTS,
+    workspaces::ATTEMPTS,
     host::ATTEMPTS,
     policies::ATTEMPTS,
 ];

@@ -74,11 +74,12 @@ pub const ATTEMPTS: &[Attempt] = &[
 pub type Caller = fn(Vec<String>) -> ExitCode;
 
 /// What makes it one: the first word.
-pub const CALLERS: [(&str, Caller); 2] = [("--warm", warm_caller), ("--collect", collecting_caller)];
+pub const CALLERS: [(&str, Caller); 3] =
+    [("--warm", warm_caller), ("--collect", collecting_caller), ("--workspace", crate::workspaces::workspace_caller)];
 
 /// Ends as a caller whose library call failed, with its words on stdout.
 #[expect(clippy::print_stdout, reason = "the attempt reads it")]
-fn ended(result: Result<(), enclos_sandbox::Error>) -> ExitCode {
+pub(crate) fn ended(result: Result<(), enclos_sandbox::Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -138,7 +139,7 @@ fn collecting_caller(arguments: Vec<String>) -> ExitCode {
 }
 
 /// This program as the attempt's user, with these arguments: whether it ended well, and what it printed.
-fn call(stage: &Stage, arguments: &[String]) -> Result<(bool, String), String> {
+pub(crate) fn call(stage: &Stage, arguments: &[String]) -> Result<(bool, String), String> {
     let copy = stage.world.path("caller");
     if !copy.exists() {
         std::fs::copy(std::env::current_exe().map_err(|e| e.to_string())?, &copy).map_err(|e| e.to_string())?;

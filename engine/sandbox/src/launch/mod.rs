@@ -306,6 +306,7 @@ fn writes_as_another(plan: &Plan) -> bool {
     plan.ops.iter().any(|op| match op {
         Op::Bind { access, idmap, .. } => *idmap && *access != Access::ReadOnly,
         Op::Overlay { upper, .. } => matches!(upper, Upper::Keep { .. }),
+        Op::Workspace { .. } => true,
         _ => false,
     })
 }

@@ -1,3 +1,4 @@
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use enclos_sandbox::spec::{Policy, Verdict};
@@ -59,8 +60,10 @@ fn destroying_ends_what_runs() {
 #[test]
 fn a_frozen_sandbox_does_nothing_until_thawed() {
     let sandbox = Sandbox::create(&Policy::default()).unwrap();
-    let script = "i=0; while :; do i=$((i+1)); echo $i > /tmp/n; done";
-    let _child = sandbox.command("sh").args(["-c", script]).spawn().unwrap();
+    let mut child = sandbox.command("sh").args(["-c", "while :; do echo beat; sleep 0.01; done"]).stdout(Stdio::Piped).spawn().unwrap();
+    let mut beats = child.stdout.take().unwrap();
+    let mut room = [0; 4096];
+    assert!(beats.read(&mut room).unwrap() > 0);
     match sandbox.freeze() {
         Err(Error::Unenforceable { missing, .. }) => {
             eprintln!("SKIP: a_frozen_sandbox_does_nothing_until_thawed: {missing}");
@@ -68,9 +71,17 @@ fn a_frozen_sandbox_does_nothing_until_thawed() {
         }
         other => other.unwrap(),
     }
-    std::thread::sleep(Duration::from_millis(100));
+    rustix::io::ioctl_fionbio(&beats, true).unwrap();
+    while beats.read(&mut room).is_ok() {}
+    // Who freezes twice must thaw twice.
+    sandbox.freeze().unwrap();
     sandbox.thaw().unwrap();
-    assert!(sandbox.command("cat").arg("/tmp/n").output().unwrap().status.success());
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(beats.read(&mut room).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    sandbox.thaw().unwrap();
+    rustix::io::ioctl_fionbio(&beats, false).unwrap();
+    assert!(beats.read(&mut room).unwrap() > 0);
+    assert!(sandbox.command("true").status().unwrap().status.success());
 }
 
 #[test]
