@@ -9,6 +9,7 @@
 //! - [`health`], [`metrics`], [`log`]: what an operator sees.
 //! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
 //! - [`stop`]: the end, first asked for, then insisted on.
+//! - [`wire`]: JSON, read strictly, and exact bytes in it.
 //!
 //! Only `serve/*` and `server` name the asynchronous runtime; a face takes it from here ([`axum`], [`tokio`]). Nothing here runs a program.
 
@@ -26,6 +27,7 @@ pub mod outbound;
 mod patient;
 pub mod settings;
 pub mod stop;
+pub mod wire;
 
 pub use axum;
 pub use bytes;

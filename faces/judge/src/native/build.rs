@@ -77,7 +77,7 @@ fn sources(parent: &str, source: Option<wire::Data>, sources: Option<Vec<wire::S
 fn path(field: &str, name: String) -> Built<String> {
     let good = |part: &str| !part.is_empty() && part != "." && part != ".." && part.len() <= 255;
     if name.is_empty() || name.len() > 1000 || name.contains('\0') || !name.split('/').all(good) {
-        let shown = super::decode::shown(&serde_json::Value::from(name));
+        let shown = enclos_host::wire::shown(&serde_json::Value::from(name));
         let mut problem = Problem::refused(
             field,
             &format!("{shown} is no name of a file: write a path relative to the working directory, without . or .., e.g. \"lib/a.txt\""),
@@ -100,7 +100,7 @@ fn environment(field: &str, given: BTreeMap<String, String>) -> Built<BTreeMap<S
     at_most(field, given.len(), 1000, "variables")?;
     for (name, value) in &given {
         if name.is_empty() || name.contains(['=', '\0']) {
-            let shown = super::decode::shown(&serde_json::Value::from(name.as_str()));
+            let shown = enclos_host::wire::shown(&serde_json::Value::from(name.as_str()));
             return Err(Problem::refused(field, &format!("{shown} is no name of a variable: it is empty, or holds = or a NUL character")));
         }
         if value.contains('\0') {

@@ -1,14 +1,10 @@
-//! From the bytes of a body to a request, or to the field that is wrong.
+//! From the bytes of a body to a request, or to the problem with it.
 
-use enclos_host::axum::http::{HeaderMap, StatusCode, header};
+use enclos_host::axum::http::{HeaderMap, StatusCode};
+use enclos_host::wire::{self, Fault};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
 
 use super::problem::Problem;
-
-/// Longest value shown in a problem, in characters.
-const SHOWN: usize = 100;
 
 /// A request, read strictly.
 ///
@@ -16,77 +12,31 @@ const SHOWN: usize = 100;
 ///
 /// 400: the body is no JSON, or a field is missing, unknown, of a wrong type or out of bounds.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut reader);
-    match read {
-        Ok(request) => match reader.end() {
-            Ok(()) => Ok(request),
-            Err(error) => Err(malformed(&format!("{error}: nothing may follow the JSON document"))),
-        },
-        Err(error) if error.inner().is_data() => Err(wrong_field(body, error.path(), &error.inner().to_string())),
-        Err(error) => Err(malformed(&error.inner().to_string())),
-    }
+    wire::json(body).map_err(Problem::from)
 }
 
-/// Refuses bodies that do not say they are JSON: a page in a browser can send others to any server, without asking it first.
+/// Refuses bodies that do not say they are JSON.
 ///
 /// # Errors
 ///
 /// 415.
 pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    let media_type = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let what = given.map_or("none".to_owned(), |given| format!("{given:?}"));
-    let detail = format!("Content-Type: {} is not read here: send application/json", shortened(&what));
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body must be JSON", detail))
+    wire::expect_json(headers).map_err(Problem::from)
 }
 
-fn malformed(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", format!("the body is not JSON: {detail}"))
-}
-
-/// A field that serde did not like. Its words end with a position, which says less than the path.
-fn wrong_field(body: &[u8], path: &Path, words: &str) -> Problem {
-    let words = words.split(" at line ").next().unwrap_or(words);
-    let place = path.to_string();
-    let place = if place == "." { "" } else { &place };
-    // A field that is missing or twice there is named by the words alone; the path is that of what should hold it.
-    let named = ["missing field `", "duplicate field `"].iter().find_map(|start| words.strip_prefix(start)?.strip_suffix('`'));
-    let field = match named {
-        Some(name) if place.is_empty() => name.to_owned(),
-        Some(name) => format!("{place}.{name}"),
-        None => place.to_owned(),
-    };
-    let detail = if field.is_empty() { words.to_owned() } else { format!("{field}: {words}") };
-    let mut problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-field", "A field is wrong", detail);
-    if named.is_none() && !field.is_empty() {
-        problem.value = serde_json::from_slice::<Value>(body).ok().and_then(|body| find(&body, path).map(|value| shown(value).into()));
-    }
-    problem.field = (!field.is_empty()).then(|| field.into());
-    problem
-}
-
-fn find<'a>(body: &'a Value, path: &Path) -> Option<&'a Value> {
-    path.iter().try_fold(body, |value, segment| match segment {
-        Segment::Seq { index } => value.get(index),
-        Segment::Map { key } => value.get(key),
-        Segment::Enum { variant } => value.get(variant),
-        Segment::Unknown => None,
-    })
-}
-
-/// A value as compact JSON, shortened.
-pub(super) fn shown(value: &Value) -> String {
-    shortened(&value.to_string())
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let detail = fault.to_string();
+        match fault {
+            Fault::Malformed(_) => Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail),
+            Fault::MediaType(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body must be JSON", detail),
+            Fault::Field { field, value, .. } => {
+                let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid-field", "A field is wrong", detail);
+                problem.field = (!field.is_empty()).then(|| field.into());
+                problem.value = value.map(Into::into);
+                problem
+            }
+        }
     }
 }
 
@@ -94,6 +44,7 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::native::wire::RunRequest;
+    use enclos_host::axum::http::header;
 
     fn wrong(body: &str) -> Problem {
         json::<RunRequest>(body.as_bytes()).expect_err(body)
@@ -106,7 +57,7 @@ mod tests {
             (r#"{"language": 5}"#, "language", Some("5"), "expected a string"),
             (r#"{"language": "c", "runs": 101}"#, "runs", Some("101"), "expected a whole number from 1 to 100"),
             (r#"{"language": "c", "tests": [{"checker": {"kind": "fuzzy"}}]}"#, "tests[0].checker.kind", Some("\"fuzzy\""), "`exact`"),
-            (r#"{"language": "c", "tests": [{"sdtin": ""}]}"#, "tests[0].sdtin", Some("\"\""), "unknown field `sdtin`"),
+            (r#"{"language": "c", "tests": [{"sdtin": ""}]}"#, "tests[0].sdtin", Some("\"\""), "did you mean `stdin`?"),
             (r#"{"language": "c", "language": "c"}"#, "language", None, "duplicate field"),
             (r#"{"language": "c", "tests": [{"files_in": [{"name": "x"}]}]}"#, "tests[0].files_in[0].contents", None, "missing field"),
             (r#"{"language": "c", "compile": null}"#, "compile", Some("null"), "CompileOptions"),
@@ -156,7 +107,7 @@ mod tests {
     #[test]
     fn a_long_value_is_shortened() {
         let problem = wrong(&format!("{{\"language\": [\"{}\"]}}", "é".repeat(10_000)));
-        assert!(problem.value.unwrap().chars().count() <= SHOWN + 1);
+        assert!(problem.value.unwrap().chars().count() <= 101);
     }
 
     #[test]

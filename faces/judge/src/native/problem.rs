@@ -166,7 +166,7 @@ impl From<JobError> for Problem {
             JobError::UnknownLanguage { ref name, .. } => {
                 let mut problem = Self::refused("language", "");
                 problem.detail = error.to_string();
-                problem.value = Some(super::decode::shown(&serde_json::Value::from(name.as_str())).into());
+                problem.value = Some(enclos_host::wire::shown(&serde_json::Value::from(name.as_str())).into());
                 problem.kind = "unknown-language";
                 problem
             }

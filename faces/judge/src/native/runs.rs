@@ -8,6 +8,7 @@ use enclos_host::axum::extract::rejection::PathRejection;
 use enclos_host::axum::extract::{Path, Query, Request, State};
 use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use enclos_host::axum::response::{IntoResponse, Response};
+use enclos_host::wire::wants_events;
 use enclos_pool::Token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -65,17 +66,11 @@ pub(super) async fn read_run(call: &Call) -> Result<(RunRequest, Job), Problem> 
 
 pub(super) async fn create(State(native): Served, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let streamed = wants_stream(&head.headers);
+    let streamed = wants_events(&head.headers);
     match create_any(&native, &head.uri, &head.headers, body, streamed).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
-}
-
-fn wants_stream(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let mut types = accepted.filter_map(|range| range.split(';').next());
-    types.any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 async fn create_any(native: &Arc<Native>, uri: &Uri, headers: &HeaderMap, body: Body, streamed: bool) -> Result<Response, Problem> {

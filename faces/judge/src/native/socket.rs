@@ -13,6 +13,7 @@ use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::keys::Admitted;
 use enclos_host::tokio::{self, time::timeout};
+use enclos_host::wire::same_origin;
 
 use super::events::ears;
 use super::input::{Input, TooMuch};
@@ -41,8 +42,9 @@ pub(super) async fn connect(
         Ok(admitted) => admitted,
         Err(denied) => return Problem::from(denied).into_response(),
     };
-    if let Err(problem) = same_origin(&headers) {
-        return problem.into_response();
+    if !same_origin(&headers) {
+        let detail = "Origin: is not this server's own";
+        return Problem::new(StatusCode::FORBIDDEN, "origin", "Pages of other sites may not connect", detail).into_response();
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -58,17 +60,6 @@ fn no_upgrade() -> Response {
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     response
-}
-
-/// A browser says from which site a page connects, and asks nobody for leave: pages of other sites are refused.
-fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
-    let (origin, host) = (text(origin), headers.get(header::HOST).map(text).unwrap_or_default());
-    match origin.split_once("://") {
-        Some((_, authority)) if authority.eq_ignore_ascii_case(&host) => Ok(()),
-        _ => Err(Problem::new(StatusCode::FORBIDDEN, "origin", "Pages of other sites may not connect", "Origin: is not this server's own")),
-    }
 }
 
 async fn serve(mut socket: WebSocket, native: Arc<Native>, admitted: Admitted) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use enclos_host::wire::object;
 use enclos_sandbox::spec::signal;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::strict::object;
 use super::{Data, Output, RunResult, StepReport, TestReport};
 use crate::native::problem::Problem;
 

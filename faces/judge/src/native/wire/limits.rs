@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use enclos_host::wire::{object, written};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::bounded::{ms, some};
-use super::strict::{object, written};
 use crate::api;
 
 object!(Limits);

@@ -5,16 +5,15 @@
 
 mod answer;
 mod bounded;
-mod data;
 mod event;
 mod limits;
 mod place;
 mod record;
 mod request;
-mod strict;
+
+pub use enclos_host::wire::{Data, Output};
 
 pub use answer::{RunResult, StepReport, TestReport, Verdict};
-pub use data::{Data, Output};
 pub use event::{ClientMessage, Event};
 pub use limits::Limits;
 pub use place::{Features, Info, Languages, LimitInfo, QueueInfo};

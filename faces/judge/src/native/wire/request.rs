@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use enclos_host::wire::{object, word};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::bounded::runs;
-use super::strict::{object, word};
 use super::{Data, Limits};
 
 object!(RunRequest, Source, File, CompileOptions, RunOptions, Test, Checker, Program, Callback, BatchRequest);

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::strict::{word, written};
+use super::{word, written};
 
 word!(Encoding);
 written!(Encoding);

@@ -5,7 +5,8 @@
 //! make the trait's of it.
 
 /// `Deserialize` for types whose JSON is an object.
-macro_rules! object {
+#[macro_export]
+macro_rules! wire_object {
     ($($type:ident),+) => { $(
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -28,7 +29,8 @@ macro_rules! object {
 }
 
 /// `Deserialize` for enumerations whose JSON is a word.
-macro_rules! word {
+#[macro_export]
+macro_rules! wire_word {
     ($($type:ident),+) => { $(
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -51,7 +53,8 @@ macro_rules! word {
 }
 
 /// `Serialize` for those that go both ways: `remote` makes an ordinary function of it, too.
-macro_rules! written {
+#[macro_export]
+macro_rules! wire_written {
     ($($type:ident),+) => { $(
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -61,4 +64,4 @@ macro_rules! written {
     )+ };
 }
 
-pub(super) use {object, word, written};
+pub use {wire_object as object, wire_word as word, wire_written as written};
