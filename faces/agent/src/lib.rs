@@ -3,6 +3,7 @@
 //! - [`api`]: the seam between the face and its transports.
 //! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
 //! - [`image`]: root file systems that an operator registered.
+//! - [`native`]: its own interface, JSON over HTTP.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod core;
 mod exec;
 pub mod figures;
 pub mod image;
+pub mod native;
 mod session;
 pub mod settings;
 mod state;

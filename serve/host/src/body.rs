@@ -95,6 +95,10 @@ impl Bodies {
         Ok(share)
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Reads a body of at most `limit` bytes.
     ///
     /// # Errors
@@ -162,14 +166,14 @@ impl<T> HttpBody for Keeping<T> {
 }
 
 /// How much of an answer is handed to a connection at once.
-const PIECE: usize = 256 << 10;
+pub(crate) const PIECE: usize = 256 << 10;
 
 /// How much of a body that is too large is read all the same.
-const DISCARD: usize = 1 << 20;
+pub(crate) const DISCARD: usize = 1 << 20;
 
 /// Reads on for a while and forgets it: most clients read an answer only when they have written their request, and a connection that is
 /// closed under them takes the answer with it.
-async fn discard(body: &mut Body, mut most: usize) {
+pub(crate) async fn discard(body: &mut Body, mut most: usize) {
     while let Some(Ok(frame)) = body.frame().await {
         let Some(left) = most.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
         most = left;

@@ -4,6 +4,8 @@
 //! - [`listen`]: addresses, and which of them need keys.
 //! - [`connections`]: takes connections, bounds them, ends gracefully.
 //! - [`body`]: bounds on how large and how slow a request may be.
+//! - [`flow`]: bodies of any size in constant memory.
+//! - [`threads`]: threads for calls that block for long.
 //! - [`cancel`]: ends a piece of work from outside.
 //! - [`keys`]: who calls, and how much of everything that is worth.
 //! - [`health`], [`metrics`], [`log`]: what an operator sees.
@@ -18,6 +20,7 @@
 pub mod body;
 pub mod cancel;
 pub mod connections;
+pub mod flow;
 pub mod health;
 pub mod keys;
 pub mod listen;
@@ -27,6 +30,7 @@ pub mod outbound;
 mod patient;
 pub mod settings;
 pub mod stop;
+pub mod threads;
 pub mod wire;
 
 pub use axum;

@@ -1,0 +1,113 @@
+//! A command or a watch as server-sent events (WHATWG HTML section 9.2), told by the thread that runs it.
+//!
+//! The channel is short, and the thread waits when it is full: a client that reads slowly slows its own command, and holds no memory of ours.
+//! A client that goes away cancels it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use enclos_host::axum::response::sse::{self, KeepAlive, Sse};
+use enclos_host::axum::response::{IntoResponse, Response};
+use enclos_host::tokio::sync::mpsc;
+use futures_core::Stream;
+use serde::Serialize;
+
+use super::Leaving;
+use super::problem::Problem;
+use super::wire::{Event, Told};
+use crate::api::{AgentError, ExecResult, Stream as Which, Watcher};
+
+/// Events that wait for the client, at most.
+const WAITING: usize = 16;
+
+/// A comment is sent when nothing else was for this long, so that nobody on the way takes the connection for dead.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// One event, ready to be sent; or why there will be none.
+pub type Line = Result<sse::Event, Box<Problem>>;
+
+/// JSON never holds a line end, so an event is always one line of data.
+pub fn line(name: &str, value: &impl Serialize) -> sse::Event {
+    sse::Event::default().event(name).data(serde_json::to_string(value).unwrap_or_default())
+}
+
+/// Tells a stream what happens with a command.
+pub struct Ears {
+    sender: mpsc::Sender<Line>,
+    written: [AtomicU64; 2],
+}
+
+/// A channel for a stream.
+pub fn channel() -> (mpsc::Sender<Line>, mpsc::Receiver<Line>) {
+    mpsc::channel(WAITING)
+}
+
+impl Ears {
+    /// With this end of a channel.
+    pub fn new(sender: mpsc::Sender<Line>) -> Self {
+        Self { sender, written: Default::default() }
+    }
+
+    fn tell(&self, event: &Event) -> bool {
+        self.sender.blocking_send(Ok(line(event.name(), event))).is_ok()
+    }
+
+    /// The last word.
+    pub fn end(&self, result: Result<ExecResult, AgentError>) {
+        let sent = match result {
+            Ok(result) => Ok(line("exit", &Event::exit(&result))),
+            Err(error) => Err(Box::new(error.into())),
+        };
+        // The client may be gone.
+        let _ = self.sender.blocking_send(sent);
+    }
+}
+
+impl Watcher for Ears {
+    fn started(&self) {
+        self.tell(&Event::Started);
+    }
+
+    fn wrote(&self, stream: Which, bytes: &[u8]) -> bool {
+        let length = bytes.len() as u64;
+        match stream {
+            Which::Stdout => self.tell(&Event::Stdout(Told::new(self.written[0].fetch_add(length, Ordering::Relaxed), bytes))),
+            Which::Stderr => self.tell(&Event::Stderr(Told::new(self.written[1].fetch_add(length, Ordering::Relaxed), bytes))),
+        }
+    }
+
+    fn takes_output(&self) -> bool {
+        true
+    }
+}
+
+struct Events<T> {
+    first: Option<sse::Event>,
+    told: mpsc::Receiver<Line>,
+    _leaving: Leaving,
+    _kept: T,
+}
+
+impl<T> Unpin for Events<T> {}
+
+impl<T> Stream for Events<T> {
+    type Item = Result<sse::Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        self.told
+            .poll_recv(context)
+            .map(|told| told.map(|told| Ok(told.unwrap_or_else(|problem| line("error", &Event::Error { error: problem.into_info() })))))
+    }
+}
+
+/// 200 with the stream. `kept` is dropped with it.
+pub fn respond(first: Option<sse::Event>, told: mpsc::Receiver<Line>, leaving: Leaving, kept: impl Send + 'static) -> Response {
+    let events = Events { first, told, _leaving: leaving, _kept: kept };
+    Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+}
