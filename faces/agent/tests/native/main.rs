@@ -10,6 +10,7 @@ mod documents;
 mod fake;
 mod files;
 mod fuzz;
+mod guide;
 mod requests;
 mod terminal;
 mod world;
