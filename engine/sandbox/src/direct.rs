@@ -256,7 +256,9 @@ impl Started<'_> {
         };
         if !self.plan.linger {
             let reaped = watch::reap(&self.inner.pidfd);
-            seen.cpu_us = seen.cpu_us.or(reaped.map(|changed| changed.cpu_us));
+            if seen.status.is_none() {
+                seen.cpu_us = seen.cpu_us.max(reaped.map(|changed| changed.cpu_us));
+            }
         }
         Ok(seen)
     }

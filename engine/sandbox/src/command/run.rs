@@ -297,8 +297,9 @@ impl Run {
         {
             born.is_over();
         }
-        if ended.cpu_us.is_none() {
-            ended.cpu_us = reaped.map(|r| r.cpu_us);
+        if ended.status.is_none() {
+            // What the clock saw last, unless more was waited for.
+            ended.cpu_us = ended.cpu_us.max(reaped.map(|r| r.cpu_us));
         }
         let mut output = [None, None];
         let mut kept = [Vec::new(), Vec::new()];

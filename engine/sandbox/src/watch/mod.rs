@@ -68,7 +68,7 @@ pub struct Ended {
     pub cause: Option<Cause>,
     /// From its start to its end.
     pub wall: Duration,
-    /// CPU time of the tree as init counted it, µs.
+    /// CPU time of the tree as init counted it, µs; as the clock saw it last where init was killed before it could tell.
     pub cpu_us: Option<u64>,
     /// Largest resident set of any one process, bytes.
     pub max_resident: u64,
@@ -298,13 +298,21 @@ impl Watch<'_> {
     /// The control socket closed without a word: init was killed, by our ladder or by the kernel (out of memory).
     fn init_lost(&mut self, state: &mut State) -> Result<()> {
         let wall = now().saturating_sub(state.started);
+        let cpu_us = self.clock.now().as_micros() as u64;
         let was_killed =
             state.cause.is_some() || self.group.is_some_and(|group| group.usage().is_ok_and(|u| u.oom_kills.is_some_and(|k| k.value > 0)));
         if !was_killed {
             return Err(Error::InitLost("killed from outside, or the host ran out of memory".to_owned()));
         }
-        state.ended =
-            Some(Ended { status: None, cause: state.cause, wall, cpu_us: None, max_resident: 0, disk: Disk::default(), directory: None });
+        state.ended = Some(Ended {
+            status: None,
+            cause: state.cause,
+            wall,
+            cpu_us: Some(cpu_us),
+            max_resident: 0,
+            disk: Disk::default(),
+            directory: None,
+        });
         self.command_is_gone();
         Ok(())
     }
@@ -333,7 +341,9 @@ impl Watch<'_> {
                 state.kill_by = state.kill_by.map(|_| time + PATIENCE);
             }
             if state.kill_by.is_some_and(|by| time >= by) {
-                // Init did not manage: take the whole namespace, and whatever the group still holds.
+                // Init did not manage: take the whole namespace, and whatever the group still holds. Its children then end without an account (an init that
+                // dies ignores SIGCHLD), so what they used is read now.
+                let _ = self.clock.now();
                 let _ = signal::send(self.pidfd, Signal::KILL.as_raw());
                 if let Some(group) = self.group.filter(|group| !group.is_nowhere()) {
                     group.kill()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use enclos_testkit::host::pids_marked;
 use enclos_testkit::{HostState, Run, Who, World};
 use enclos_tests_e2e::{both, sh};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 /// A small pseudo-random sequence; the same in every run, so that a failure can be had again.
 struct Steps(u64);
@@ -105,6 +105,16 @@ both! {
         assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
     }
 
+    fn an_init_that_does_not_answer_leaves_an_account(world) {
+        // Stopped, it neither kills nor counts. The kernel kills it in the end, and the children of an init that dies are nobody's to wait for.
+        let live = Run::new(world).flags(["--cpu", "1s", "--wall", "60s"]).sh("while :; do :; done").start();
+        let init = init_of(live.pid());
+        rustix::process::kill_process(init, Signal::STOP).expect("a sandbox of ours");
+        let outcome = live.wait();
+        assert_eq!((outcome.verdict(), outcome.code), (enclos_spec::Verdict::TimedOut, Some(137)), "{}", outcome.describe());
+        assert!(outcome.figure("cpu").is_some_and(|us| us >= 1_000_000), "{}", outcome.describe());
+    }
+
     fn a_tree_of_processes_in_every_state(world) {
         let script = "sleep 30 & kill -STOP $!; (exec 3<>/dev/tty) 2>/dev/null; for i in 1 2 3 4 5 6 7 8; do (sleep 30 &) ; (exit 1) & done; \
                       setsid sleep 30 & setsid setsid sleep 30 & exit 0";
@@ -112,6 +122,23 @@ both! {
         assert_eq!((outcome.code, outcome.stuck), (Some(0), false), "{}", outcome.describe());
         assert_eq!(pids_marked(&world.mark), Vec::<u32>::new());
     }
+}
+
+/// The child of the tool that has a shell for its child.
+fn init_of(tool: u32) -> Pid {
+    let children = |pid: u32| -> Vec<u32> {
+        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let is_shell = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sh\n");
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(20) {
+        if let Some(init) = children(tool).into_iter().find(|&child| children(child).iter().any(is_shell)) {
+            return Pid::from_raw(i32::try_from(init).unwrap()).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no shell below process {tool}");
 }
 
 /// Runs the tool in a pids cgroup with no room left: clone fails with `EAGAIN` at every step in turn.
