@@ -13,8 +13,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::hosts::FromSocketFile;
 use crate::listen::Listener;
 use crate::patient::Patient;
 use crate::stop::Stop;
@@ -121,7 +122,7 @@ impl Accepted {
         let _place = self.place;
         match self.stream {
             Stream::Tcp(stream) => answer(stream, app, bounds, stop).await,
-            Stream::Unix(stream) => answer(stream, app, bounds, stop).await,
+            Stream::Unix(stream) => answer(stream, app.layer(Extension(FromSocketFile)), bounds, stop).await,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`flow`]: bodies of any size in constant memory.
 //! - [`threads`]: threads for calls that block for long.
 //! - [`cancel`]: ends a piece of work from outside.
+//! - [`hosts`]: names of a server without keys, so that no web page makes use of it.
 //! - [`keys`]: who calls, and how much of everything that is worth.
 //! - [`health`], [`metrics`], [`log`]: what an operator sees.
 //! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
@@ -22,6 +23,7 @@ pub mod cancel;
 pub mod connections;
 pub mod flow;
 pub mod health;
+pub mod hosts;
 pub mod keys;
 pub mod listen;
 pub mod log;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use enclos_host::connections::Bounds;
+use enclos_host::hosts::Hosts;
 use enclos_host::keys::Keys;
 use enclos_host::listen::Address;
 use enclos_host::outbound::Outbound;
@@ -23,6 +24,8 @@ pub struct Plan {
     pub admin: Vec<Address>,
     /// Who may call.
     pub keys: Keys,
+    /// Under which names; asked where there are no keys.
+    pub hosts: Hosts,
     /// Bounds on connections.
     pub bounds: Bounds,
     /// For a body to come.
@@ -64,6 +67,10 @@ impl Plan {
         if keys.is_open() && !settings.flag("server.anonymous") {
             faults.extend(listen.iter().filter(|address| !address.is_local()).map(unguarded));
         }
+        let hosts = Hosts::of(&listen, settings.texts("server.hosts")).unwrap_or_else(|bad| {
+            faults.push(format!("server.hosts: {bad}"));
+            Hosts::default()
+        });
         let judge = enclos_judge::settings::of(&settings);
         faults.extend(enclos_judge::settings::faults(&judge.limits));
         if let Err(error) = Registry::load(judge.languages.as_deref()) {
@@ -104,6 +111,7 @@ impl Plan {
             listen,
             admin,
             keys,
+            hosts,
             settings,
         })
     }
@@ -176,11 +184,18 @@ mod tests {
     #[test]
     fn every_fault_is_told() {
         let told = plan(
-            "[server]\nlisten = [\"nowhere\"]\nadmin = [\"x\"]\n[[keys]]\nname = \"a\"\n[judge]\nlanguages = \"/does/not/exist\"\n\
+            "[server]\nlisten = [\"nowhere\"]\nadmin = [\"x\"]\nhosts = [\"a:1\"]\n[[keys]]\nname = \"a\"\n[judge]\nlanguages = \"/does/not/exist\"\n\
              [judge.limits.run]\ncpu = \"10h\"",
         )
         .unwrap_err();
-        let starts = ["server.listen: \"nowhere\"", "server.admin: \"x\"", "keys: a: ", "judge.limits.run.cpu: ", "judge.languages: "];
+        let starts = [
+            "server.listen: \"nowhere\"",
+            "server.admin: \"x\"",
+            "keys: a: ",
+            "server.hosts: \"a:1\"",
+            "judge.limits.run.cpu: ",
+            "judge.languages: ",
+        ];
         assert_eq!(told.len(), starts.len(), "{told:?}");
         assert!(told.iter().zip(starts).all(|(told, start)| told.starts_with(start) && !told.contains('\n')), "{told:?}");
         assert!(plan("[server]\nlisten = []").unwrap_err()[0].starts_with("server.listen: nothing to listen on"));

@@ -8,6 +8,7 @@ use enclos_host::axum::{Router, middleware};
 use enclos_host::body::Bodies;
 use enclos_host::connections::{Bounds, serve};
 use enclos_host::health::{self, Ready};
+use enclos_host::hosts;
 use enclos_host::keys::Keys;
 use enclos_host::listen::{Address, Listener};
 use enclos_host::log;
@@ -114,7 +115,11 @@ impl Server {
         let health = |keys: Option<Arc<Keys>>| health::routes(stop.clone(), ready(&queue), metrics.clone(), keys);
         let admin_app = health(None);
         let guarded = (!keys.is_open()).then_some(keys);
-        let app = camisole.merge(native).merge(health(guarded)).fallback(camisole::not_found);
+        let open = guarded.is_none();
+        let mut app = camisole.merge(native).merge(health(guarded)).fallback(camisole::not_found);
+        if open {
+            app = app.layer(middleware::from_fn_with_state(Arc::new(plan.hosts), hosts::check));
+        }
         let app = app.layer(middleware::from_fn_with_state(metrics.clone(), metrics::count));
         Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app })
     }

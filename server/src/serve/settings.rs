@@ -25,6 +25,12 @@ const SERVER: &[Setting] = &[
         help: "Listen on addresses that other hosts can reach though there are no keys: whoever reaches them may run programs.",
     },
     Setting {
+        key: "server.hosts",
+        kind: Kind::Texts,
+        default: "[]",
+        help: "Further names of this server, without ports. While there are no keys, a request that names the server otherwise than as localhost, by a loopback address, by an address of `server.listen` or by one of these is answered 421, and one that a web page of another host sends 403: a browser must not lend its place on this host to every page it shows. `\"*\"` switches this off. Requests over `unix:` sockets are not asked.",
+    },
+    Setting {
         key: "server.state",
         kind: Kind::Path,
         default: "",
