@@ -4,8 +4,10 @@
 
 mod config;
 mod ending;
+mod hostile;
 mod leaving;
 mod load;
+mod names;
 mod native;
 mod operator;
 mod programs;
