@@ -91,6 +91,9 @@ fn files_of_the_host_taken_in_while_compiling() {
                 "{{-# LANGUAGE TemplateHaskell #-}}\nimport Language.Haskell.TH\nmain = putStr $(stringE =<< runIO (readFile \"{path}\"))\n"
             ),
         ),
+        ("haskell", format!("{{-# LANGUAGE CPP #-}}\n#include \"{path}\"\nmain = return ()\n")),
+        ("pascal", format!("begin\n{{$I {path}}}\nend.\n")),
+        ("go", format!("package main\n// #include \"{path}\"\nimport \"C\"\nfunc main() {{ C.free(nil) }}\n")),
         ("d", format!("import std.stdio;\nvoid main() {{ write(import(\"{path}\")); }}\n")),
         ("go", "package main\nimport _ \"embed\"\n//go:embed ../../etc/shadow\nvar s string\nfunc main() { print(s) }\n".to_owned()),
     ];

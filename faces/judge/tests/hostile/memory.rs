@@ -58,6 +58,11 @@ fn memory_in_sockets() {
 }
 
 #[test]
+fn memory_that_is_locked() {
+    shared("mlock");
+}
+
+#[test]
 fn reserved_and_never_touched_is_fine() {
     Case::new("c", include_str!("programs/reserve.c")).run().is(Verdict::Ok).prints("reserved\n");
 }

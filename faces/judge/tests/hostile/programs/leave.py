@@ -12,6 +12,8 @@ def look():
         found.append("sem")
     if libc.msgget(KEY, 0) >= 0:
         found.append("msg")
+    if libc.mq_open(b"/left", os.O_RDWR) >= 0:
+        found.append("mq")
     return found
 print("found", look())
 for place in ("/tmp", "/var/tmp", "/dev/shm", "/home/enclos", "/box"):
@@ -20,4 +22,5 @@ for place in ("/tmp", "/var/tmp", "/dev/shm", "/home/enclos", "/box"):
 libc.shmget(KEY, 4096, 0o1666)
 libc.semget(KEY, 1, 0o1666)
 libc.msgget(KEY, 0o1666)
+libc.mq_open(b"/left", os.O_RDWR | os.O_CREAT, 0o666, None)
 libc.syscall(248, b"user", b"left", b"x", 1, -4)

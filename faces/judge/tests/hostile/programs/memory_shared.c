@@ -26,6 +26,11 @@ int main(int argc, char **argv) {
             if (p == (char *)-1) { perror("shm"); return 3; }
             memset(p, 1, CHUNK);
         }
+    } else if (!strcmp(kind, "mlock")) {
+        for (int i = 0; i < COUNT; i++) {
+            char *p = mmap(0, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (p == MAP_FAILED || mlock(p, CHUNK)) { perror("mlock"); return 3; }
+        }
     } else if (!strcmp(kind, "pipes")) {
         for (int i = 0; i < 100000; i++) {
             int fds[2];
