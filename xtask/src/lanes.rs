@@ -11,7 +11,7 @@ use crate::cargo::tests_of;
 use crate::stage::{NOBODY, Stage};
 use crate::tally::{Tally, from_junit, from_libtest};
 use crate::workspace::{Workspace, cargo};
-use crate::{checks, install, languages, suite, vm};
+use crate::{checks, install, languages, schemathesis, suite, vm};
 
 /// Packages whose tests need `enclos` itself and are lanes of their own.
 const SUITES: [&str; 3] = ["enclos-tests-e2e", "enclos-tests-escape", "enclos-tests-compat"];
@@ -32,12 +32,13 @@ struct Lane {
     run: fn(&mut Run) -> Result<Tally>,
 }
 
-const LANES: [Lane; 12] = [
+const LANES: [Lane; 13] = [
     Lane { name: "fmt", what: "every file is formatted", run: |_| check("fmt", &["--all", "--check", "--", "-l"]) },
     Lane { name: "clippy", what: "no warning in any target", run: |_| clippy() },
     Lane { name: "checks", what: "tiers, invariants, documents (cargo xtask check)", run: |run| checks::run(&run.workspace) },
     Lane { name: "unit", what: "the tests inside the crates", run: unit },
     Lane { name: "judge", what: "the judge and its server, with every language Debian has", run: judge },
+    Lane { name: "schemathesis", what: "the judge's server against its OpenAPI document", run: |run| schemathesis::lane(&run.workspace) },
     Lane { name: "doc", what: "the examples in the documentation", run: |_| doc() },
     Lane { name: "e2e", what: "the program, as root", run: |run| run.suite("e2e", None) },
     Lane { name: "escape", what: "attempts to break out, as root", run: |run| run.suite("escape", None) },

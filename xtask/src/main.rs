@@ -12,6 +12,7 @@ mod languages;
 mod layers;
 mod perf;
 mod purity;
+mod schemathesis;
 mod serve;
 mod source;
 mod stage;
