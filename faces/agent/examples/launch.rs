@@ -1,13 +1,20 @@
-//! The launcher process, for the tests of this crate.
+//! The launcher process, and the keeper (`keep PATH`), for the tests of this crate.
 #![forbid(unsafe_code)]
 
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let socket = std::io::stdin().as_fd().try_clone_to_owned();
-    match socket.map(|socket| enclos_sandbox::launcher::serve(&socket)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    }
+    let mut words = std::env::args_os().skip(1);
+    let done = match (words.next(), words.next()) {
+        (Some(word), Some(path)) if word == "keep" => {
+            let _ = rustix::process::setsid();
+            enclos_agent::keeper::serve(path.as_ref()).is_ok()
+        }
+        _ => {
+            let socket = std::io::stdin().as_fd().try_clone_to_owned();
+            socket.is_ok_and(|socket| enclos_sandbox::launcher::serve(&socket).is_ok())
+        }
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

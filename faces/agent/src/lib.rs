@@ -2,6 +2,7 @@
 //!
 //! - [`api`]: the seam between the face and its transports.
 //! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
+//! - [`keeper`]: what outlives the server.
 //! - [`image`]: root file systems that an operator registered.
 //! - [`native`]: its own interface, JSON over HTTP.
 
@@ -13,6 +14,7 @@ mod core;
 mod exec;
 pub mod figures;
 pub mod image;
+pub mod keeper;
 pub mod native;
 mod session;
 pub mod settings;

@@ -94,6 +94,7 @@ impl Inner {
         self.state.put_session(number, &session.known(&self.state))?;
         entry.add_session(std::sync::Arc::clone(&session));
         self.sessions.insert(number, &session.id, std::sync::Arc::clone(&session));
+        self.keep_session(&session);
         Ok(session)
     }
 }
@@ -297,6 +298,7 @@ impl Agent for LocalAgent {
         let end = || {
             let session = self.inner.visible_session(caller, id)?;
             session.end(&self.inner.state);
+            self.inner.let_go(&session.id);
             Ok(())
         };
         self.audited(caller, "session.destroy", id, end())

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use enclos_sandbox::{Child, Command, Sandbox};
+use enclos_sandbox::{Child, Command, Kept, Sandbox};
 
 use super::fault;
 use super::images::Shown;
@@ -65,6 +65,14 @@ impl Life {
             command.env(name, value);
         }
         command
+    }
+
+    /// What it takes for another process to go on with it; `None`: it has ended.
+    pub fn keep(&self) -> Option<(Kept, Vec<OwnedFd>)> {
+        if self.ending.load(Ordering::Acquire) {
+            return None;
+        }
+        self.handle.keep().ok()
     }
 
     /// Counts one more command.

@@ -1,5 +1,6 @@
 //! Starting, stopping, destroying.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use enclos_host::tracing;
@@ -32,8 +33,9 @@ impl Inner {
         if entry.life().is_some() {
             return Err(AgentError::AlreadyRunning);
         }
-        let life = self.bear(entry)?;
-        entry.set_life(Some(Arc::new(life)));
+        let life = Arc::new(self.bear(entry)?);
+        self.keep(entry, &life);
+        entry.set_life(Some(life));
         let known = entry.change(&self.state, |record| {
             record.status = Status::Running;
             record.problem = None;
@@ -51,10 +53,14 @@ impl Inner {
         let workspace = self.workspace(&known)?;
         let sandbox = self.templates.sandbox(&policy, &workspace)?;
         self.figures.life();
-        let mut env = std::collections::BTreeMap::new();
-        env.extend(root.iter().flat_map(Shown::env).map(|(name, value)| (name.to_owned(), value.to_owned())));
-        env.extend(known.record.env.clone());
+        let env = self.env(&known.record, root.as_ref());
         Ok(Life::new(sandbox, env, root, share))
+    }
+
+    /// Variables of every command: those of the image, and over them the sandbox's own.
+    pub(super) fn env(&self, record: &Sandbox, root: Option<&Shown>) -> BTreeMap<String, String> {
+        let of_image = root.into_iter().flat_map(Shown::env).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        of_image.chain(record.env.clone()).collect()
     }
 
     /// What is mounted for a sandbox.
@@ -91,8 +97,10 @@ impl Inner {
         let _ = life.close(false);
         entry.set_life(None);
         life.end();
+        self.let_go(&entry.id);
         for session in entry.sessions() {
             session.lost(&self.state);
+            self.let_go(&session.id);
         }
     }
 
@@ -133,7 +141,11 @@ impl Inner {
         drop(life);
         let done = act();
         match self.bear(entry) {
-            Ok(life) => drop(entry.set_life(Some(Arc::new(life)))),
+            Ok(life) => {
+                let life = Arc::new(life);
+                self.keep(entry, &life);
+                entry.set_life(Some(life));
+            }
             Err(error) => {
                 tracing::error!(sandbox = entry.id, %error, "a sandbox could not be made anew");
                 entry.change(&self.state, |record| {

@@ -19,8 +19,9 @@ mod expiry;
 pub mod fault;
 mod images;
 mod inside;
-mod later;
+pub mod later;
 pub mod life;
+mod keeping;
 mod lifecycle;
 mod policy;
 pub mod quota;
@@ -29,6 +30,7 @@ mod table;
 mod templates;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -41,6 +43,7 @@ use crate::api::{AgentError, Caller, Result};
 use crate::audit::Audit;
 use crate::figures::Figures;
 use crate::image::Images;
+use crate::keeper::Keeper;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::state::{self, State, Status};
@@ -79,6 +82,7 @@ pub(crate) struct Inner {
     nowhere: String,
     timer: expiry::Timer,
     later: Later,
+    keeper: Option<Keeper>,
     ownership: Ownership,
 }
 
@@ -93,11 +97,13 @@ struct Codebase {
 const NOWHERE: &str = "nowhere";
 
 impl LocalAgent {
-    /// Opens the directory of the face and takes up what it knows. `launcher`: where sandboxes come from.
+    /// Opens the directory of the face and takes up what it knows. `launcher`: where sandboxes come from; it may outlive this
+    /// process, so it serves nothing else. `keeper`: the program whose `keep PATH` is [`crate::keeper::serve`]; without it, and where the settings say so,
+    /// sandboxes end with this process.
     ///
     /// # Errors
     /// A directory that cannot be opened, or that another process has open.
-    pub fn open(settings: Settings, launcher: Launcher) -> Result<LocalAgent> {
+    pub fn open(settings: Settings, launcher: Launcher, keeper: Option<&Path>) -> Result<LocalAgent> {
         let privileged = rustix::process::geteuid().is_root();
         let at = settings.state.clone();
         make_directory(&at)?;
@@ -114,6 +120,9 @@ impl LocalAgent {
         let images = Images::open(&at).map_err(|error| fault::internal("the images", &error))?;
         let audit = Audit::open(settings.audit.as_deref()).map_err(|error| AgentError::Internal(format!("agent.audit: {error}")))?;
         let templates = Templates::new(launcher, settings.templates);
+        let keeper = keeper.filter(|_| settings.keep_on_exit);
+        let keeper = keeper.map(|program| Keeper::connect(&at.join("keeper.sock"), program, settings.keep)).transpose();
+        let keeper = keeper.map_err(|error| AgentError::Internal(format!("the keeper of sandboxes could not be started: {error}")))?;
         let inner = Arc::new(Inner {
             templates,
             state,
@@ -129,6 +138,7 @@ impl LocalAgent {
             audit,
             nowhere,
             timer: expiry::Timer::default(),
+            keeper,
             later: Later::start().map_err(|error| fault::internal("a thread", &error))?,
             ownership: if privileged { Ownership::USUAL } else { Ownership::One },
             settings,
@@ -147,6 +157,9 @@ impl LocalAgent {
     /// Ends: what runs is ended, or left for the next server.
     pub fn leave(&self) {
         self.inner.timer.end();
+        if self.inner.keeper.is_some() {
+            return self.inner.hand_over();
+        }
         for entry in self.inner.sandboxes.all() {
             if entry.life().is_some()
                 && let Err(error) = self.inner.stop_entry(&entry, lifecycle::Why::Leaving)
@@ -189,11 +202,13 @@ impl Inner {
                 codebases.insert(id, Codebase { owner: owner.into(), _share: share });
             }
         }
+        let mut kept = self.kept();
         let mut workspaces = std::collections::HashSet::new();
         for (number, mut record) in self.state.sandboxes()? {
             last = last.max(number);
             workspaces.insert(record.workspace.clone());
-            if record.status == Status::Running {
+            let life = if record.status == Status::Running { self.adopt(&record, &mut kept) } else { None };
+            if record.status == Status::Running && life.is_none() {
                 record.status = Status::Error;
                 record.problem = Some("the server ended and nobody kept it".to_owned());
                 record.stopped_at = Some(clock::now());
@@ -201,21 +216,33 @@ impl Inner {
             }
             let share = self.quotas.take_any(&record.owner, Counted::Sandboxes);
             let entry = Arc::new(Entry::new(number, record, share)?);
+            entry.set_life(life);
             self.expire_later(&entry);
             self.sandboxes.insert(number, &entry.id.clone(), entry);
         }
         for (number, mut record) in self.state.sessions()? {
             last = last.max(number);
             let Some(entry) = self.sandboxes.get(&record.sandbox) else { continue };
-            if record.closed_at.is_none() {
-                record.closed_at = Some(clock::now());
-                self.state.put_session(number, &record)?;
-            }
-            let session = Arc::new(Session::closed(number, record, &entry.owner));
+            let adopted = if record.closed_at.is_none() { self.adopt_session(&entry, number, &record, &mut kept) } else { None };
+            let session = match adopted {
+                Some(session) => Arc::new(session),
+                None => {
+                    if record.closed_at.is_none() {
+                        record.closed_at = Some(clock::now());
+                        self.state.put_session(number, &record)?;
+                    }
+                    Arc::new(Session::closed(number, record, &entry.owner))
+                }
+            };
             entry.add_session(Arc::clone(&session));
             self.sessions.insert(number, &session.id.clone(), session);
         }
         self.next_number.store(last + 1, Ordering::Relaxed);
+        if let Some(keeper) = &self.keeper {
+            // Nobody knows them any more.
+            kept.keys().for_each(|name| keeper.drop(name));
+        }
+        drop(kept);
         self.drop_unknown_workspaces(&workspaces)
     }
 

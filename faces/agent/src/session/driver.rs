@@ -21,6 +21,12 @@ __enclos_status() { return \"$1\"; }\n\
 trap '\\break 9999 2>/dev/null' INT\n\
 \\command eval '__enclos_done \"$$\"'\n";
 
+/// What a shell says when it has come to [`MARK_LINE`]: no command ends with it.
+pub const MARK: &str = "1000001\n";
+
+/// Said first by a server that goes on with a shell of another.
+pub const MARK_LINE: &str = "\\__enclos_done 1000001\n";
+
 /// The lines for a command. `last`: what the one before ended with, which is what `$?` says at its beginning.
 #[must_use]
 pub fn lines(command: &str, last: i32) -> Vec<u8> {

@@ -11,6 +11,7 @@ mod shell;
 mod tree;
 mod turns;
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::api::{AgentError, Cancel, ExecResult, NewSession, Result, Terminal, Verdict, Watcher};
@@ -18,6 +19,7 @@ use crate::core::clock::now;
 use crate::core::life::{Life, Running};
 use crate::core::quota::Share;
 use crate::exec::Limits;
+use crate::keeper::Item;
 use crate::state::{self, State};
 use screen::Screen;
 use shell::{Reins, Shell};
@@ -86,6 +88,35 @@ impl Session {
         *session.reins.lock().unwrap_or_else(PoisonError::into_inner) = Some(reins);
         *session.lock() = Some(Alive { what, _running: start.running, _share: start.share });
         Ok(session)
+    }
+
+    /// What it takes for another server to go on with it; `None`: it has ended.
+    pub fn keep(&self) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
+        let alive = self.lock();
+        let (pid, descriptors) = match &alive.as_ref()?.what {
+            What::Shell(shell) => shell.keep()?,
+            What::Screen(screen) => screen.keep()?,
+        };
+        Some((pid.to_string().into_bytes(), descriptors))
+    }
+
+    /// Goes on with one that another server has kept; `None`: there is nothing to go on with.
+    pub fn adopt(number: u64, record: state::Session, owner: &str, adopted: Adopted<'_>) -> Option<Session> {
+        let Adopted { life, item, output, running, share } = adopted;
+        let pid = std::str::from_utf8(&item.record).ok()?.parse().ok()?;
+        let (what, reins) = if record.terminal {
+            let screen = Screen::adopt(life, pid, item.descriptors)?;
+            let reins = screen.reins();
+            (What::Screen(Box::new(screen)), reins)
+        } else {
+            let shell = Shell::adopt(life, pid, item.descriptors, output)?;
+            let reins = shell.reins();
+            (What::Shell(Box::new(shell)), reins)
+        };
+        let session = Session::closed(number, record, owner);
+        *session.reins.lock().unwrap_or_else(PoisonError::into_inner) = Some(reins);
+        *session.lock() = Some(Alive { what, _running: running, _share: share });
+        Some(session)
     }
 
     /// One whose shell has ended.
@@ -194,6 +225,21 @@ impl Session {
         }
         *alive = None;
     }
+}
+
+/// What it takes to go on with one.
+#[derive(Debug)]
+pub struct Adopted<'a> {
+    /// Where.
+    pub life: &'a Arc<Life>,
+    /// What was kept.
+    pub item: Item,
+    /// Bytes kept of each stream of a command.
+    pub output: u64,
+    /// Counts it in its sandbox.
+    pub running: Running,
+    /// Counts it for its owner.
+    pub share: Share,
 }
 
 /// What it takes to start one.

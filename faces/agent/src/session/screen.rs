@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A program with a terminal.
 #[derive(Debug)]
 pub struct Screen {
-    child: Child,
+    /// `None`: another server has started it.
+    child: Option<Child>,
     master: OwnedFd,
     held: Arc<AtomicBool>,
     reins: Reins,
@@ -65,7 +66,7 @@ impl Screen {
         };
         let reins = Reins::of(life, &child);
         match (master, reins) {
-            (Some(master), Some(reins)) => Ok(Screen { child, master: master.into(), held: Arc::default(), reins }),
+            (Some(master), Some(reins)) => Ok(Screen { child: Some(child), master: master.into(), held: Arc::default(), reins }),
             (Some(_), None) if child.has_ended() => Err(AgentError::Precondition(format!("{:?} has ended at once", words[0]))),
             _ => Err(no_shell(child, &words[0], &directory)),
         }
@@ -78,7 +79,23 @@ impl Screen {
 
     /// What it has ended with, if it has.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.has_ended().then(|| exit_code(&mut self.child))
+        match &mut self.child {
+            Some(child) => child.has_ended().then(|| exit_code(child)),
+            // What another server has started ends for that one's eyes only.
+            None => self.reins.has_ended().then_some(-1),
+        }
+    }
+
+    /// Goes on with one that another server has started.
+    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>) -> Option<Screen> {
+        let [master, process] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
+        Some(Screen { child: None, master, held: Arc::default(), reins: Reins::adopt(life, pid, process) })
+    }
+
+    /// What it takes for another server to go on with it.
+    pub fn keep(&self) -> Option<(i32, Vec<OwnedFd>)> {
+        let (pid, process) = self.reins.process();
+        Some((pid, vec![self.master.try_clone().ok()?, process?]))
     }
 
     /// The other end of its terminal, for one holder at a time.

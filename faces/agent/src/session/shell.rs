@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{driver, tree};
-use crate::api::{AgentError, Cancel, ExecResult, NewSession, Result, Verdict, Watcher};
+use crate::api::{AgentError, Cancel, ExecResult, NewSession, NoWatcher, Result, Verdict, Watcher};
 use crate::core::fault;
 use crate::core::life::Life;
 use crate::exec::{Capture, Limits, directory};
@@ -29,8 +29,11 @@ const LEAVE: Duration = Duration::from_millis(1500);
 #[derive(Debug)]
 pub struct Shell {
     life: Arc<Life>,
-    child: Child,
+    /// `None`: another server has started it.
+    child: Option<Child>,
     control: OwnedFd,
+    /// It may have something to say still about a command of another server.
+    behind: bool,
     capture: Capture,
     /// What the last command ended with.
     last: i32,
@@ -58,6 +61,22 @@ impl Reins {
         tree::kill_below(&self.life, self.pid, 0);
         let _ = pidfd_send_signal(&*self.process, Signal::KILL);
         tree::kill_below(&self.life, self.pid, 0);
+    }
+
+    /// Whether the shell has ended.
+    pub fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut [PollFd::new(&*self.process, PollFlags::IN)], Some(&now)), Ok(1))
+    }
+
+    /// Of a process that another server has started.
+    pub fn adopt(life: &Arc<Life>, pid: i32, process: OwnedFd) -> Reins {
+        Reins { life: Arc::clone(life), pid, process: Arc::new(process) }
+    }
+
+    /// The process, and a descriptor of it.
+    pub fn process(&self) -> (i32, Option<OwnedFd>) {
+        (self.pid, self.process.try_clone().ok())
     }
 
     fn signal(&self, signal: Signal) {
@@ -106,7 +125,33 @@ impl Shell {
             return Err(no_shell(child, path, &directory));
         }
         let Some(reins) = Reins::of(life, &child) else { return Err(no_shell(child, path, &directory)) };
-        Ok(Shell { life: Arc::clone(life), child, control, capture, last: 0, reins })
+        Ok(Shell { life: Arc::clone(life), child: Some(child), control, behind: false, capture, last: 0, reins })
+    }
+
+    /// Goes on with one that another server has started.
+    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>, output: u64) -> Option<Shell> {
+        let [control, process, stdout, stderr] = <[OwnedFd; 4]>::try_from(descriptors).ok()?;
+        let capture = Capture::new([Some(stdout), Some(stderr)], output, false).ok()?;
+        let reins = Reins { life: Arc::clone(life), pid, process: Arc::new(process) };
+        Some(Shell { life: Arc::clone(life), child: None, control, behind: true, capture, last: 0, reins })
+    }
+
+    /// What it takes for another server to go on with it: its number, and descriptors.
+    pub fn keep(&self) -> Option<(i32, Vec<OwnedFd>)> {
+        let mut descriptors = vec![self.control.try_clone().ok()?, self.reins.process.try_clone().ok()?];
+        for (_, stream) in self.capture.open() {
+            descriptors.push(stream.try_clone_to_owned().ok()?);
+        }
+        Some((self.reins.pid, descriptors))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.child.as_ref().map_or_else(|| self.reins.has_ended(), Child::has_ended)
+    }
+
+    fn exit_code(&mut self) -> i32 {
+        // What another server has started ends for that one's eyes only.
+        self.child.as_mut().map_or(-1, exit_code)
     }
 
     /// What it takes to end it.
@@ -116,7 +161,7 @@ impl Shell {
 
     /// What it has ended with, if it has.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.has_ended().then(|| exit_code(&mut self.child))
+        self.has_ended().then(|| self.exit_code())
     }
 
     /// Runs a command.
@@ -131,7 +176,11 @@ impl Shell {
         });
         // What others wrote while nothing ran here is of nobody's command; it is the first that hears of it.
         self.capture.set_told_only(watcher.takes_output());
-        let lines = driver::lines(command, self.last);
+        let mut lines = Vec::new();
+        if self.behind {
+            lines.extend_from_slice(driver::MARK_LINE.as_bytes());
+        }
+        lines.extend(driver::lines(command, self.last));
         let mut unsent = &lines[..];
         let since = tree::ticks();
         let started = Instant::now();
@@ -168,7 +217,7 @@ impl Shell {
                 self.last = status;
                 None
             }
-            _ => Some(exit_code(&mut self.child)),
+            _ => Some(self.exit_code()),
         };
         let status = ended.unwrap_or(self.last);
         if verdict == Verdict::Ended && kept.thrown != [0, 0] {
@@ -189,13 +238,21 @@ impl Shell {
     }
 
     /// Reads what the shell says. `silent`: it will say no more, but may live on as what it executed.
-    fn listen(&self, heard: &mut Vec<u8>, silent: &mut bool) -> Answer {
+    fn listen(&mut self, heard: &mut Vec<u8>, silent: &mut bool) -> Answer {
         let mut buffer = [0u8; 64];
         while !*silent {
             match rustix::io::read(&self.control, &mut buffer) {
                 Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => *silent = true,
                 Ok(count) => {
                     heard.extend_from_slice(&buffer[..count]);
+                    if self.behind {
+                        let Some(at) = heard.windows(driver::MARK.len()).position(|part| part == driver::MARK.as_bytes()) else { continue };
+                        // What came before is about the command of another server, and so is its output.
+                        heard.drain(..at + driver::MARK.len());
+                        self.behind = false;
+                        self.capture.drain(&NoWatcher);
+                        drop(self.capture.finish());
+                    }
                     if let Some(status) = driver::answer(heard) {
                         return Answer::Status(status);
                     }
@@ -204,7 +261,7 @@ impl Shell {
             }
         }
         // Who it left behind may hold its socket.
-        if self.child.has_ended() { Answer::Ended } else { Answer::Nothing }
+        if self.has_ended() { Answer::Ended } else { Answer::Nothing }
     }
 
     /// What is done about a command that has to end, `waited` after that was clear.

@@ -46,7 +46,7 @@ impl World {
     }
 
     pub fn open(directory: &std::path::Path, file: &str) -> LocalAgent {
-        LocalAgent::open(World::settings(directory, file), launcher()).unwrap()
+        LocalAgent::open(World::settings(directory, file), launcher(), None).unwrap()
     }
 
     /// A codebase with these files.
