@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use enclos_sandbox::Launcher;
 use enclos_spec::exit;
 
+mod keep;
 mod launch;
 mod serve;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         "serve" => serve::main(args),
         "judge" => enclos_judge::cli::main(args, || Launcher::start(OWN)),
         "launch" => launch::main(args),
+        "keep" => keep::main(args),
         "version" | "--version" | "-V" => print(concat!("enclos-server ", env!("CARGO_PKG_VERSION"), "\n")),
         "help" | "--help" | "-h" => print(HELP),
         _ => fail("", &unknown(word.as_ref())),
@@ -32,7 +34,8 @@ fn main() -> ExitCode {
 
 const HELP: &str = "enclos-server serve   serve the judge over HTTP (enclos-server serve --help)\n\
                     enclos-server judge   run and test programs from the command line (enclos-server judge --help)\n\
-                    enclos-server launch  the launcher, which a server starts for itself\n";
+                    enclos-server launch  the launcher, which a server starts for itself\n\
+                    enclos-server keep    holds sandboxes while no server does; a server starts it for itself\n";
 
 fn unknown(word: Option<&OsString>) -> String {
     match word {

@@ -3,6 +3,7 @@
 //! The order matters. The launcher is a process of its own, started while this one has a single thread and holds nothing; only then come
 //! threads, the runtime and the sockets.
 
+mod agent;
 mod figures;
 mod flags;
 mod leftovers;

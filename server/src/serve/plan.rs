@@ -46,6 +46,8 @@ pub struct Plan {
     pub retention: Retention,
     /// Makes callbacks; `None`: the configuration allows none.
     pub outbound: Option<Outbound>,
+    /// The agent face; `None`: it is off, or this user has no place for its state.
+    pub agent: Option<enclos_agent::settings::Settings>,
 }
 
 impl Plan {
@@ -80,13 +82,16 @@ impl Plan {
             faults.push(bad.to_string());
             None
         });
+        let state = settings.text("server.state").map(PathBuf::from).or_else(|| state_directory(environment));
+        let place = settings.text("agent.state").map(PathBuf::from).or_else(|| Some(state.as_ref()?.join("agent")));
+        let agent = place.filter(|_| settings.flag("agent.enabled")).map(|place| enclos_agent::settings::of(&settings, place));
+        faults.extend(agent.iter().flat_map(enclos_agent::settings::faults));
         if !faults.is_empty() {
             return Err(faults);
         }
         let span = |key| settings.span(key).unwrap_or(Duration::MAX);
         let own = enclos_pool::Settings::of_this_host();
         let count = |key, otherwise: usize| settings.count(key).and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise);
-        let state = settings.text("server.state").map(PathBuf::from).or_else(|| state_directory(environment));
         Ok(Plan {
             bounds: Bounds {
                 connections: count("server.connections", 1),
@@ -108,6 +113,7 @@ impl Plan {
             store: settings.text("judge.native.store").map(PathBuf::from).or_else(|| state.map(|state| state.join("judge.sqlite"))),
             retention: native::settings::retention(&settings),
             outbound,
+            agent,
             listen,
             admin,
             keys,

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use enclos_agent::LocalAgent;
 use enclos_host::axum::{Router, middleware};
 use enclos_host::body::Bodies;
 use enclos_host::connections::{Bounds, serve};
@@ -26,6 +27,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::agent;
 use super::announce;
 use super::figures::{Counted, Figures};
 use super::leftovers;
@@ -47,14 +49,18 @@ pub fn run(plan: Plan) -> Result<(), String> {
     let alive = pidfd_open(alive, PidfdFlags::empty()).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
     let judge = LocalJudge::new(launcher, plan.judge.clone()).map_err(|error| trial::cannot(&error))?;
     trial::run(&judge)?;
+    let agent = agent::start(plan.agent.clone());
     // Answers are short work for the runtime's threads: jobs run on those of the queue.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(plan.queue.cores.clamp(2, 8)).enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;
     let gone = when_gone(&alive).map_err(|error| format!("the launcher cannot be watched: {error}"))?;
     // Ours to the end: with the last one the launcher would end, and that would look as if it had died.
     let judge = Arc::new(judge);
-    let ended = runtime.block_on(async { Server::new(plan, Arc::clone(&judge))?.serve(gone).await });
+    let ended = runtime.block_on(async { Server::new(plan, Arc::clone(&judge), agent.as_ref())?.serve(gone).await });
     runtime.shutdown_background();
+    if let Some(agent) = &agent {
+        agent.leave();
+    }
     // Threads may still make sandboxes ahead, for work that no longer comes. Without the launcher they cannot, and every sandbox there is dies.
     // An error means that it is gone already.
     let _ = pidfd_send_signal(&alive, Signal::KILL);
@@ -87,8 +93,11 @@ struct Server {
 }
 
 impl Server {
-    fn new(plan: Plan, judge: Arc<LocalJudge>) -> Result<Server, String> {
+    fn new(plan: Plan, judge: Arc<LocalJudge>, agent: Option<&LocalAgent>) -> Result<Server, String> {
         let (stop, metrics, keys) = (Stop::default(), Metrics::default(), Arc::new(plan.keys));
+        if let Some(agent) = agent {
+            agent.figures().register(&metrics);
+        }
         let counted = Arc::new(Counted::new(Arc::clone(&judge), &metrics));
         let queue = Local::start(plan.queue, handler(Arc::clone(&counted) as _));
         let queue: Arc<Jobs> = Arc::new(queue.map_err(|error| format!("the queue could not be started: {error}"))?);

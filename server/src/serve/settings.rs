@@ -1,6 +1,7 @@
 //! The keys of `[server]` and `[queue]`, and every record there is.
 
 use enclos_host::settings::{Kind, Setting};
+use enclos_agent::settings as agent;
 use enclos_host::{keys, log, outbound};
 use enclos_judge::{camisole, native, settings as judge};
 
@@ -109,6 +110,8 @@ const KEYS: &[Setting] = &[Setting {
 pub fn records() -> Vec<&'static [Setting]> {
     let mut groups = vec![SERVER, QUEUE, log::SETTINGS];
     groups.extend(judge::GROUPS);
-    groups.extend([camisole::SETTINGS, native::SETTINGS, outbound::SETTINGS, KEYS]);
+    groups.extend([camisole::SETTINGS, native::SETTINGS, outbound::SETTINGS]);
+    groups.extend(agent::GROUPS);
+    groups.push(KEYS);
     groups
 }

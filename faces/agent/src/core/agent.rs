@@ -50,6 +50,24 @@ impl Inner {
         Ok(done)
     }
 
+    /// Makes a sandbox, runs a command in it and destroys it.
+    pub(super) fn run_once(
+        self: &std::sync::Arc<Self>,
+        caller: &Caller,
+        new: &NewSandbox,
+        exec: &Exec,
+        cancel: &Cancel,
+        watcher: &dyn Watcher,
+    ) -> Result<ExecResult> {
+        // What is wrong with the command is told before anything is made.
+        exec::words(exec)?;
+        self.command_limits(exec.timeout_ms)?;
+        let entry = self.create(caller, new)?;
+        let done = self.start_entry(&entry).and_then(|_| self.execute(&entry, exec, cancel, watcher));
+        let gone = self.destroy_entry(&entry, lifecycle::Why::Asked);
+        done.and_then(|result| gone.map(|()| result))
+    }
+
     /// The session of this id, if the caller may see it.
     fn visible_session(&self, caller: &Caller, id: &str) -> Result<std::sync::Arc<session::Session>> {
         let session = if clock::is_id("sess", id) { self.sessions.get(id) } else { None };
@@ -91,10 +109,12 @@ impl Inner {
         let number = self.number();
         let start = session::Start { life: &life, new, output: self.settings.output, running, share };
         let session = std::sync::Arc::new(session::Session::start(number, record, &entry.owner, start)?);
+        // Before a command holds it.
+        let kept = self.keeps().then(|| session.keep()).flatten();
         self.state.put_session(number, &session.known(&self.state))?;
         entry.add_session(std::sync::Arc::clone(&session));
         self.sessions.insert(number, &session.id, std::sync::Arc::clone(&session));
-        self.keep_session(&session);
+        self.keep_session(&session.id, kept);
         Ok(session)
     }
 }
@@ -269,14 +289,7 @@ impl Agent for LocalAgent {
     }
 
     fn run(&self, caller: &Caller, new: &NewSandbox, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
-        // What is wrong with the command is told before anything is made.
-        exec::words(exec)?;
-        self.inner.command_limits(exec.timeout_ms)?;
-        let entry = self.inner.create(caller, new)?;
-        let done = self.inner.start_entry(&entry).and_then(|_| self.inner.execute(&entry, exec, cancel, watcher));
-        let gone = self.inner.destroy_entry(&entry, lifecycle::Why::Asked);
-        let done = done.and_then(|result| gone.map(|()| result));
-        self.audited(caller, "run", &entry.id, done)
+        self.audited(caller, "run", "", self.inner.run_once(caller, new, exec, cancel, watcher))
     }
 
     fn create_session(&self, caller: &Caller, sandbox: &str, new: &NewSession) -> Result<Session> {

@@ -1,6 +1,7 @@
 //! What is handed to the keeper, and taken back from it.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use enclos_host::tracing;
@@ -29,10 +30,15 @@ impl Inner {
     }
 
     /// Has a session kept.
-    pub(super) fn keep_session(&self, session: &Arc<Session>) {
-        let Some(keeper) = &self.keeper else { return };
-        let kept = Arc::clone(session);
-        keeper.put(&session.id, move || kept.keep());
+    pub(super) fn keep_session(&self, id: &str, kept: Option<(Vec<u8>, Vec<OwnedFd>)>) {
+        if let (Some(keeper), Some(kept)) = (&self.keeper, kept) {
+            keeper.put(id, move || Some(kept));
+        }
+    }
+
+    /// Whether there is a keeper.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeper.is_some()
     }
 
     /// Has something let go.

@@ -39,7 +39,7 @@ use enclos_host::tracing;
 use enclos_sandbox::Launcher;
 use enclos_vfs::{By, Limits, Ownership, Vfs};
 
-use crate::api::{AgentError, Caller, Result};
+use crate::api::{AgentError, Caller, Cancel, Exec, NewSandbox, NoWatcher, Result};
 use crate::audit::Audit;
 use crate::figures::Figures;
 use crate::image::Images;
@@ -120,6 +120,9 @@ impl LocalAgent {
         let images = Images::open(&at).map_err(|error| fault::internal("the images", &error))?;
         let audit = Audit::open(settings.audit.as_deref()).map_err(|error| AgentError::Internal(format!("agent.audit: {error}")))?;
         let templates = Templates::new(launcher, settings.templates);
+        if !settings.keep_on_exit {
+            Keeper::dismiss(&at.join("keeper.sock"));
+        }
         let keeper = keeper.filter(|_| settings.keep_on_exit);
         let keeper = keeper.map(|program| Keeper::connect(&at.join("keeper.sock"), program, settings.keep)).transpose();
         let keeper = keeper.map_err(|error| AgentError::Internal(format!("the keeper of sandboxes could not be started: {error}")))?;
@@ -152,6 +155,20 @@ impl LocalAgent {
     #[must_use]
     pub fn figures(&self) -> Figures {
         self.inner.figures.clone()
+    }
+
+    /// Runs one command in a sandbox of its own.
+    ///
+    /// # Errors
+    /// Why this host cannot.
+    pub fn trial(&self) -> Result<()> {
+        let caller = Caller { name: Arc::from("enclos"), operator: true };
+        let exec = Exec { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), ": > tried".to_owned()], ..Exec::default() };
+        let done = self.inner.run_once(&caller, &NewSandbox::default(), &exec, &Cancel::new(), &NoWatcher)?;
+        match done.exit_code {
+            0 => Ok(()),
+            code => Err(AgentError::Unsupported(format!("a command that only writes a file ended with {code}: {}", String::from_utf8_lossy(&done.stderr).trim()))),
+        }
     }
 
     /// Ends: what runs is ended, or left for the next server.

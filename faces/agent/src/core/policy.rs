@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use enclos_sandbox::spec::{Bound, Net, Policy, Size};
+use enclos_sandbox::spec::{Bound, CpuQuota, Net, Policy, Size};
 
 use crate::api::{AgentError, Network, NewSandbox, Resources, Result, Runtime};
 use crate::exec::WORKSPACE;
@@ -24,18 +24,18 @@ pub fn limits(asked: &Resources, settings: &Settings) -> Result<Resources> {
         Some(asked) if asked < least => Err(AgentError::invalid(format!("resources.{field}"), format!("{asked}: {least} is the least"))),
         Some(asked) => Ok(Some(asked)),
     };
-    for (field, asked) in [("cpu_quota", asked.cpu_quota), ("cpu_shares", asked.cpu_shares)] {
-        if asked.is_some() {
-            return Err(AgentError::Unsupported(format!("resources.{field}: this server cannot hold it")));
-        }
-    }
+    let optional = |field: &str, asked: Option<u64>, least: u64, most: u64| match asked {
+        None => Ok(None),
+        Some(_) => choose(field, asked, least, most, least),
+    };
     Ok(Resources {
         memory_bytes: choose("memory_bytes", asked.memory_bytes, usual.memory, most.memory, 1 << 20)?,
         pids_limit: choose("pids_limit", asked.pids_limit, usual.processes, most.processes, 2)?,
         disk_bytes: choose("disk_bytes", asked.disk_bytes, usual.disk, most.disk, 64 << 10)?,
         workspace_bytes: choose("workspace_bytes", asked.workspace_bytes, usual.workspace, most.workspace, 4096)?,
-        cpu_quota: None,
-        cpu_shares: None,
+        // Held in thousandths of a CPU; what is said to hold is what does.
+        cpu_quota: optional("cpu_quota", asked.cpu_quota, 1000, 1_000_000_000)?.map(|quota| quota.div_ceil(100) * 100),
+        cpu_shares: optional("cpu_shares", asked.cpu_shares, 2, 262_144)?,
     })
 }
 
@@ -58,6 +58,7 @@ pub fn image(new: &NewSandbox) -> Result<Option<&str>> {
 #[must_use]
 pub fn policy(record: &Sandbox, root: Option<&Path>, settings: &Settings) -> Policy {
     let usual = [("PATH".to_owned(), PATH.to_owned()), ("LANG".to_owned(), "C.UTF-8".to_owned())];
+    let cpus = |quota: u64| Bound::At(CpuQuota(quota / 100));
     let size = |bytes: Option<u64>| bytes.map(|bytes| Bound::At(Size(bytes)));
     Policy {
         root: root.map(Path::to_owned),
@@ -72,6 +73,8 @@ pub fn policy(record: &Sandbox, root: Option<&Path>, settings: &Settings) -> Pol
         disk: size(record.limits.disk),
         file_size: size(record.limits.workspace),
         processes: record.limits.processes.map(Bound::At),
+        cpu_quota: record.limits.cpu_quota.map(cpus),
+        cpu_shares: record.limits.cpu_shares,
         open_files: Some(Bound::At(settings.open_files)),
         best_effort: settings.best_effort,
         ..Policy::default()

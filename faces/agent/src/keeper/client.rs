@@ -54,6 +54,7 @@ impl Keeper {
                     .current_dir("/")
                     .stdin(Stdio::null())
                     .stdout(Stdio::null())
+                    .stderr(Stdio::null())
                     .process_group(0)
                     .spawn()?;
                 let until = Instant::now() + PATIENCE;
@@ -68,6 +69,23 @@ impl Keeper {
         };
         send(&socket, Word::Span, &span.as_secs().max(1).to_string(), &[])?;
         Ok(Keeper { socket: Arc::new(Mutex::new(socket)), saying: Later::start()? })
+    }
+
+    /// Has a keeper that listens at `path` let everything go.
+    pub fn dismiss(path: &Path) {
+        let Ok(socket) = reach(path) else { return };
+        let names = || -> Result<Vec<String>, Errno> {
+            send(&socket, Word::All, "", &[])?;
+            let mut names = Vec::new();
+            while let Some(message) = receive(&socket)?.filter(|message| message.word == Word::Item) {
+                names.push(message.name);
+            }
+            Ok(names)
+        };
+        // With nothing left, and us gone, it ends.
+        for name in names().unwrap_or_default() {
+            let _ = send(&socket, Word::Drop, &name, &[]);
+        }
     }
 
     /// Everything that is kept.
@@ -114,13 +132,15 @@ impl Keeper {
         });
     }
 
-    /// Waits until the keeper has heard everything.
+    /// Waits until the keeper has heard everything, and takes leave of it.
     pub fn settle(&self) {
         self.saying.end();
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         if send(&*socket, Word::End, "", &[]).is_ok() {
             let _ = receive(&*socket);
         }
+        // From now on the keeper waits for the next server.
+        let _ = rustix::net::shutdown(&*socket, rustix::net::Shutdown::Both);
     }
 }
 

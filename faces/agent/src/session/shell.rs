@@ -176,12 +176,10 @@ impl Shell {
         });
         // What others wrote while nothing ran here is of nobody's command; it is the first that hears of it.
         self.capture.set_told_only(watcher.takes_output());
-        let mut lines = Vec::new();
-        if self.behind {
-            lines.extend_from_slice(driver::MARK_LINE.as_bytes());
-        }
-        lines.extend(driver::lines(command, self.last));
-        let mut unsent = &lines[..];
+        let lines = driver::lines(command, self.last);
+        // The command itself only when the shell has come to it: until then what it writes is of another.
+        let mut behind = self.behind;
+        let mut unsent = if behind { driver::MARK_LINE.as_bytes() } else { &lines[..] };
         let since = tree::ticks();
         let started = Instant::now();
         let deadline = started.checked_add(limits.timeout);
@@ -195,6 +193,9 @@ impl Shell {
                 Answer::Status(status) => break Answer::Status(status),
                 Answer::Ended => break Answer::Ended,
                 Answer::Nothing => {}
+            }
+            if std::mem::replace(&mut behind, self.behind) && !self.behind {
+                unsent = &lines[..];
             }
             let now = Instant::now();
             if asked.is_none() && (cancel.is_cancelled() || deadline.is_some_and(|deadline| now >= deadline)) {

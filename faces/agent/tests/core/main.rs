@@ -3,6 +3,7 @@
 mod commands;
 mod files;
 mod lifecycle;
+mod restart;
 mod sessions;
 mod sharing;
 mod versions;

@@ -1,0 +1,39 @@
+//! A server without listeners, for the tests of this crate: makes a sandbox and sessions in it, says their names, and waits to be killed, or for a
+//! line on its standard input to leave.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use enclos_agent::api::{Agent, Caller, Cancel, Exec, NewSandbox, NewSession, NoWatcher};
+use enclos_agent::{LocalAgent, settings};
+use enclos_host::settings::Settings;
+use enclos_sandbox::Launcher;
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let (launch, directory) = (words.next().expect("launcher"), words.next().expect("directory"));
+    let settings = settings::of(&Settings::read(&settings::GROUPS, "", &[]).expect("settings"), directory.into());
+    let agent = LocalAgent::open(settings, Launcher::start(&launch).expect("launcher"), Some(Path::new(&launch))).expect("agent");
+    let caller = Caller { name: Arc::from("alice"), operator: false };
+    let id = agent.create_sandbox(&caller, &NewSandbox::default()).expect("sandbox").id;
+    agent.start(&caller, &id).expect("start");
+    let beat = "echo before > note; (i=0; while :; do i=$((i+1)); echo $i > /tmp/beat; sleep 0.02; done) > /dev/null 2>&1 &";
+    let exec = Exec { command: beat.to_owned(), ..Exec::default() };
+    agent.exec(&caller, &id, &exec, &Cancel::new(), &NoWatcher).expect("command");
+    let session = agent.create_session(&caller, &id, &NewSession::default()).expect("session").id;
+    agent.session_exec(&caller, &session, "cd /tmp; kept=kept; sleep 9991 &", None, &Cancel::new(), &NoWatcher).expect("command");
+    let screen = NewSession { terminal: Some((24, 80)), argv: vec!["cat".to_owned()], ..NewSession::default() };
+    let screen = agent.create_session(&caller, &id, &screen).expect("terminal").id;
+    // It is under way when we are killed.
+    let (busy, who, name) = (agent.clone(), caller.clone(), session.clone());
+    std::thread::spawn(move || busy.session_exec(&who, &name, "echo theirs; sleep 0.5; echo late; false", None, &Cancel::new(), &NoWatcher));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    println!("{id} {session} {screen}");
+    let mut line = String::new();
+    if std::io::stdin().read_line(&mut line).is_ok_and(|count| count > 0) {
+        agent.leave();
+    } else {
+        std::thread::sleep(std::time::Duration::from_secs(600));
+    }
+}
