@@ -27,7 +27,9 @@ fn main() {
     let screen = agent.create_session(&caller, &id, &screen).expect("terminal").id;
     // It is under way when we are killed.
     let (busy, who, name) = (agent.clone(), caller.clone(), session.clone());
-    std::thread::spawn(move || busy.session_exec(&who, &name, "echo theirs; sleep 0.5; echo late; false", None, &Cancel::new(), &NoWatcher));
+    std::thread::spawn(move || {
+        busy.session_exec(&who, &name, "echo theirs; sleep 0.5; echo late; false", None, &Cancel::new(), &NoWatcher)
+    });
     std::thread::sleep(std::time::Duration::from_millis(200));
     println!("{id} {session} {screen}");
     let mut line = String::new();

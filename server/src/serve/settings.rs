@@ -1,7 +1,7 @@
 //! The keys of `[server]` and `[queue]`, and every record there is.
 
-use enclos_host::settings::{Kind, Setting};
 use enclos_agent::settings as agent;
+use enclos_host::settings::{Kind, Setting};
 use enclos_host::{keys, log, outbound};
 use enclos_judge::{camisole, native, settings as judge};
 

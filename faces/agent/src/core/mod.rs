@@ -19,9 +19,9 @@ mod expiry;
 pub mod fault;
 mod images;
 mod inside;
+mod keeping;
 pub mod later;
 pub mod life;
-mod keeping;
 mod lifecycle;
 mod policy;
 pub mod quota;
@@ -167,7 +167,10 @@ impl LocalAgent {
         let done = self.inner.run_once(&caller, &NewSandbox::default(), &exec, &Cancel::new(), &NoWatcher)?;
         match done.exit_code {
             0 => Ok(()),
-            code => Err(AgentError::Unsupported(format!("a command that only writes a file ended with {code}: {}", String::from_utf8_lossy(&done.stderr).trim()))),
+            code => Err(AgentError::Unsupported(format!(
+                "a command that only writes a file ended with {code}: {}",
+                String::from_utf8_lossy(&done.stderr).trim()
+            ))),
         }
     }
 

@@ -3,8 +3,10 @@
 mod commands;
 mod files;
 mod lifecycle;
+mod permissions;
 mod restart;
 mod sessions;
 mod sharing;
+mod tools;
 mod versions;
 mod world;

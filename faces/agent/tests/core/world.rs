@@ -105,6 +105,11 @@ impl World {
         text
     }
 
+    /// Paths that were changed.
+    pub fn agent_diff(&self, sandbox: &str) -> Vec<String> {
+        self.agent.diff(&self.caller, sandbox).unwrap().into_iter().map(|change| change.path).collect()
+    }
+
     pub fn session(&self, sandbox: &str, shell: &str) -> String {
         let new = NewSession { shell: shell.to_owned(), ..NewSession::default() };
         self.agent.create_session(&self.caller, sandbox, &new).unwrap().id

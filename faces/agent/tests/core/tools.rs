@@ -1,0 +1,76 @@
+//! Tools that people use, in a workspace (W-25 to W-27).
+
+use crate::world::{World, all, skipped};
+
+/// Whether a program is there inside.
+fn has(world: &World, id: &str, program: &str, name: &str) -> bool {
+    let found = world.sh(id, &format!("command -v {program}")).exit_code == 0;
+    if !found {
+        println!("SKIP: {name}: no {program}");
+    }
+    found
+}
+
+#[test]
+fn w25_git_commits_clones_and_has_worktrees() {
+    let name = "w25_git_commits_clones_and_has_worktrees";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let codebase = world.codebase(&[("a.txt", "a\n"), ("dir/b.txt", "b\n")]);
+    let id = world.started(&codebase, &all());
+    if !has(&world, &id, "git", name) {
+        return;
+    }
+    world.says(&id, "git config --global user.email a@b; git config --global user.name a; git config --global init.defaultBranch main");
+    world.says(&id, "git init -q . && git add . && git commit -qm one && echo more >> a.txt && git commit -qam two");
+    assert_eq!(world.says(&id, "git log --format=%s; git status --short; git fsck 2>/dev/null"), "two\none\n");
+    world.says(&id, "git clone -q . /workspace/clone && git worktree add -q ../workspace/tree HEAD~1 2>/dev/null && git branch other && git checkout -q other && git rebase -q main && git gc -q");
+    assert_eq!(world.says(&id, "cat clone/a.txt tree/a.txt; git -C clone log --oneline | wc -l"), "a\nmore\na\n2\n");
+    assert!(world.agent_diff(&id).iter().any(|path| path == ".git/HEAD"));
+}
+
+#[test]
+fn w25_archives_databases_and_odd_files() {
+    let name = "w25_archives_databases_and_odd_files";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let codebase = world.codebase(&[("f", "f"), ("d/g", "g"), ("d/h", "h")]);
+    let id = world.started(&codebase, &all());
+    let script = "set -e; mkfifo p; rm p; ln f hard; cmp f hard; tar cf t.tar f d; mkdir x; tar xf t.tar -C x; cp -a d d2; diff -r d x/d; chmod 700 d2
+        touch -d 2001-01-01 f; sync f; mv d moved; ls moved; rm -rf moved; mkdir moved; ls -A moved; stat -c %i f > i1; stat -c %i f | cmp - i1; rm i1
+        cp -a d2 d3; rm -rf d2 d3 x t.tar hard moved; ls";
+    assert_eq!(world.says(&id, script), "g\nh\nf\n");
+    if has(&world, &id, "python3", name) {
+        let script = "python3 -c \"
+import sqlite3, mmap, os
+c = sqlite3.connect('db'); print(c.execute('pragma journal_mode=wal').fetchone()[0]); c.execute('create table t(a)')
+c.executemany('insert into t values (?)', [(n,) for n in range(1000)]); c.commit(); print(c.execute('select sum(a) from t').fetchone()[0]); c.close()
+f = open('f', 'r+b'); m = mmap.mmap(f.fileno(), 1); m[0:1] = b'F'; m.flush(); os.fsync(f.fileno())
+\"; cat f";
+        assert_eq!(world.says(&id, script), "wal\n499500\nF");
+        let made = world.sh(&id, "python3 -m venv --without-pip v && v/bin/python -c 'import sys; print(sys.prefix)'");
+        assert_eq!(String::from_utf8_lossy(&made.stdout), "/workspace/v\n", "{made:?}");
+    }
+}
+
+#[test]
+fn w25_make_builds_in_parallel() {
+    let name = "w25_make_builds_in_parallel";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let source = "int main(void) { return 7; }\n";
+    let makefile = "all: one two three\n%: %.c\n\tcc -o $@ $<\n";
+    let codebase = world.codebase(&[("Makefile", makefile), ("one.c", source), ("two.c", source), ("three.c", source)]);
+    let id = world.started(&codebase, &all());
+    if !has(&world, &id, "make", name) || !has(&world, &id, "cc", name) {
+        return;
+    }
+    world.says(&id, "make -s -j 3");
+    assert_eq!(world.sh(&id, "./one; ./two; ./three").exit_code, 7);
+}
