@@ -495,19 +495,23 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
 impl Born {
     /// Tells it that there will be no workspace.
     fn finish_without(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.unfinished) {
-            send(&self.control, &NO_WORKSPACE, &[]).map_err(|e| Failure::about(Stage::Control, e, "workspace"))?;
-        }
-        Ok(())
+        if std::mem::take(&mut self.unfinished) { self.tell(&NO_WORKSPACE, &[]) } else { Ok(()) }
     }
 
     /// Brings it its workspace.
     fn finish_with(&mut self, workspace: &Workspace) -> Result<()> {
         let (message, trees) = workspace.by_descriptor(self.slot.as_ref().and_then(|slot| slot.ids.as_ref()).map(AsFd::as_fd))?;
         let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-        send(&self.control, &message, &trees).map_err(|e| Failure::about(Stage::Control, e, "workspace"))?;
         self.unfinished = false;
-        Ok(())
+        self.tell(&message, &trees)
+    }
+
+    fn tell(&self, message: &[u8], trees: &[BorrowedFd<'_>]) -> Result<()> {
+        match send(&self.control, message, trees) {
+            // It ended on its own: its fault is waiting to be read.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Failure::about(Stage::Control, errno, "workspace").into()),
+        }
     }
 
     /// Waits until its command is parked.
