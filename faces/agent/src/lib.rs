@@ -3,6 +3,7 @@
 //! - [`api`]: the seam between the face and its transports.
 //! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
 //! - [`keeper`]: what outlives the server.
+//! - [`sandbox_v1`]: the interface that clients of AgentFense speak, as gRPC and as JSON over HTTP.
 //! - [`image`]: root file systems that an operator registered.
 //! - [`native`]: its own interface, JSON over HTTP.
 
@@ -16,6 +17,7 @@ pub mod figures;
 pub mod image;
 pub mod keeper;
 pub mod native;
+pub mod sandbox_v1;
 mod session;
 pub mod settings;
 mod state;

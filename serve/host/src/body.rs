@@ -165,6 +165,73 @@ impl<T> HttpBody for Keeping<T> {
     }
 }
 
+/// The same body, of which some must come within `patience`, again and again until its end: whoever stops in the middle is given up.
+pub fn prompt(body: Body, patience: Duration) -> Body {
+    Body::new(Prompt { body, patience, waiting: None })
+}
+
+struct Prompt {
+    body: Body,
+    patience: Duration,
+    waiting: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl HttpBody for Prompt {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = None;
+            return Poll::Ready(frame);
+        }
+        let patience = self.patience;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        waiting.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(BodyError::TooSlow { patience }))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The same body, which keeps `kept` until it has ended, or its client is gone.
+pub fn holding(body: Body, kept: impl Send + 'static) -> Body {
+    Body::new(Holding { body, kept: Some(kept) })
+}
+
+struct Holding<T> {
+    body: Body,
+    kept: Option<T>,
+}
+
+impl<T> Unpin for Holding<T> {}
+
+impl<T> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+            self.kept = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// How much of an answer is handed to a connection at once.
 pub(crate) const PIECE: usize = 256 << 10;
 
@@ -222,6 +289,26 @@ mod tests {
         drop(keeping(text, bodies.share(2 * PIECE).unwrap()));
         assert!(bodies.share(2 * PIECE).is_ok());
         assert!(keeping(Bytes::new(), ()).is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_in_the_middle_is_given_up() {
+        let error = prompt(Body::new(Never), Duration::from_millis(20)).collect().await.unwrap_err();
+        assert_eq!(error.to_string(), "the body did not come within 0.02 s");
+        let whole = prompt(Body::from("text"), Duration::ZERO);
+        assert_eq!((whole.size_hint().exact(), whole.collect().await.unwrap().to_bytes()), (Some(4), "text".into()));
+    }
+
+    #[tokio::test]
+    async fn what_a_body_holds_is_let_go_with_its_end_or_with_it() {
+        let held = Arc::new(());
+        let body = holding(Body::from("text"), Arc::clone(&held));
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let dropped = holding(Body::new(Never), Arc::clone(&held));
+        assert_eq!(Arc::strong_count(&held), 3);
+        drop(dropped);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "text");
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 
     struct Never;

@@ -1,12 +1,13 @@
 //! Takes connections and answers them, until told to stop.
 //!
 //! ```text
-//!  accept (at most N at once) ─► HTTP/1 ─► the application
+//!  accept (at most N at once) ─► HTTP/1, or where asked HTTP/2 for a peer that begins with its preface ─► the application
 //!     head must come within `head`; what we write must be read within `write`
 //!  stop: no more is accepted; idle connections close; the others end with the answer they wait for, or after `drain` are dropped
 //! ```
 //!
-//! A peer that goes away drops the future of its request: whatever that future owns is let go then.
+//! A peer that goes away drops the future of its request: whatever that future owns is let go then. On HTTP/2 a peer that is silent is asked
+//! whether it lives; one that resets a stream drops that stream's future alone.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -16,16 +17,18 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::{Extension, Router};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::authority::Anonymous;
 use crate::hosts::FromSocketFile;
 use crate::listen::Listener;
+use crate::opening::{Opening, begin};
 use crate::patient::Patient;
 use crate::stop::Stop;
 
@@ -42,9 +45,41 @@ pub struct Bounds {
     pub drain: Duration,
 }
 
-/// Serves `app` on every listener until `stop`; comes back when every connection has ended. Gives the number of those that were dropped
-/// because `drain` was over.
+/// Bounds on HTTP/2.
+#[derive(Clone, Copy, Debug)]
+pub struct Http2 {
+    /// Requests at once on one connection; the peer keeps the next one until one ends.
+    pub streams: u32,
+    /// A connection on which nothing came for so long is asked whether its peer lives.
+    pub ping: Duration,
+    /// For the answer to that.
+    pub pong: Duration,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Http2 { streams: 256, ping: Duration::from_secs(30), pong: Duration::from_secs(20) }
+    }
+}
+
+/// Bytes of the head of a request: names and values, with 32 more for each pair (RFC 9113 section 6.5.2).
+const HEAD: u32 = 64 << 10;
+
+/// Bytes of a request that a peer may send before the application has read them: of one stream, of a connection.
+const WINDOWS: (u32, u32) = (256 << 10, 1 << 20);
+
+/// Serves `app` on every listener over HTTP/1 until `stop`; comes back when every connection has ended. Gives the number of those that were
+/// dropped because `drain` was over.
 pub async fn serve(listeners: Vec<Listener>, app: Router, bounds: Bounds, stop: Stop) -> usize {
+    serve_all(listeners, app, bounds, None, stop).await
+}
+
+/// The same, and over HTTP/2 for peers that begin with it (without TLS: prior knowledge, RFC 9113 section 3.3).
+pub async fn serve_http2(listeners: Vec<Listener>, app: Router, bounds: Bounds, http2: Http2, stop: Stop) -> usize {
+    serve_all(listeners, app, bounds, Some(http2), stop).await
+}
+
+async fn serve_all(listeners: Vec<Listener>, app: Router, bounds: Bounds, http2: Option<Http2>, stop: Stop) -> usize {
     let places = Arc::new(Semaphore::new(bounds.connections));
     let mut tasks = JoinSet::new();
     {
@@ -55,7 +90,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Router, bounds: Bounds, stop: 
         }
         drop(sender);
         while let Some(accepted) = accepted.recv().await {
-            tasks.spawn(accepted.answer(app.clone(), bounds, stop.clone()));
+            tasks.spawn(accepted.answer(app.clone(), bounds, http2, stop.clone()));
             while tasks.try_join_next().is_some() {}
         }
     }
@@ -118,31 +153,94 @@ async fn take(listener: &Listener) -> std::io::Result<Stream> {
 }
 
 impl Accepted {
-    async fn answer(self, app: Router, bounds: Bounds, stop: Stop) {
+    async fn answer(self, app: Router, bounds: Bounds, http2: Option<Http2>, stop: Stop) {
         let _place = self.place;
         match self.stream {
-            Stream::Tcp(stream) => answer(stream, app, bounds, stop).await,
-            Stream::Unix(stream) => answer(stream, app.layer(Extension(FromSocketFile)), bounds, stop).await,
+            Stream::Tcp(stream) => answer(stream, true, app, bounds, http2, stop).await,
+            Stream::Unix(stream) => answer(stream, false, app.layer(Extension(FromSocketFile)), bounds, http2, stop).await,
         }
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router, bounds: Bounds, stop: Stop) {
-    let service = app.map_request(|request: hyper::Request<Incoming>| request.map(Body::new));
-    let service = TowerToHyperService::new(service.map_err(|never: Infallible| never));
-    let io = TokioIo::new(Patient::new(stream, bounds.write));
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(64 << 10);
-    let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.asked() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// `named`: the peer's address is one that an authority can name.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    named: bool,
+    app: Router,
+    bounds: Bounds,
+    http2: Option<Http2>,
+    stop: Stop,
+) {
+    let stream = Patient::new(stream, bounds.write);
+    let ended = match http2 {
+        None => over_http1(stream, app, bounds, stop).await,
+        Some(http2) => {
+            let begun = tokio::select! {
+                begun = tokio::time::timeout(bounds.head, begin(stream)) => begun,
+                () = stop.asked() => return,
+            };
+            match begun {
+                Ok(Ok(Opening::Http2(stream))) if named => over_http2(stream, app, http2, stop).await,
+                Ok(Ok(Opening::Http2(stream))) => over_http2(Anonymous::new(stream), app, http2, stop).await,
+                Ok(Ok(Opening::Other(stream))) => over_http1(stream, app, bounds, stop).await,
+                // Nothing came, or too slowly.
+                Ok(Err(_)) | Err(_) => return,
+            }
         }
     };
     if let Err(error) = ended {
         // A peer that goes away in the middle is no news.
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+fn service(
+    app: Router,
+) -> impl hyper::service::Service<hyper::Request<Incoming>, Response = axum::response::Response, Error = Infallible, Future: Send> + Clone {
+    let service = app.map_request(|request: hyper::Request<Incoming>| request.map(Body::new));
+    TowerToHyperService::new(service.map_err(|never: Infallible| never))
+}
+
+async fn over_http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    bounds: Bounds,
+    stop: Stop,
+) -> hyper::Result<()> {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(64 << 10);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(app)).with_upgrades());
+    tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.asked() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+async fn over_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    bounds: Http2,
+    stop: Stop,
+) -> hyper::Result<()> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds.streams)
+        .max_header_list_size(HEAD)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_send_buf_size(256 << 10)
+        .keep_alive_interval(bounds.ping)
+        .keep_alive_timeout(bounds.pong);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(app)));
+    tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.asked() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
     }
 }

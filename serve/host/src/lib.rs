@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 pub mod body;
 pub mod cancel;
 pub mod connections;
@@ -28,6 +29,7 @@ pub mod keys;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+mod opening;
 pub mod outbound;
 mod patient;
 pub mod settings;

@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod http2;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use enclos_host::axum::Router;
 use enclos_host::axum::routing::get;
-use enclos_host::connections::{Bounds, serve};
+use enclos_host::connections::{Bounds, Http2, serve, serve_http2};
 use enclos_host::listen::Address;
 use enclos_host::stop::Stop;
 use enclos_host::tokio;
@@ -40,6 +42,10 @@ impl Drop for Waiting {
 
 impl World {
     async fn new(bounds: Bounds) -> World {
+        World::speaking(bounds, None).await
+    }
+
+    async fn speaking(bounds: Bounds, http2: Option<Http2>) -> World {
         let (stop, go, waiting) = (Stop::default(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let wait = {
             let (go, waiting) = (Arc::clone(&go), Arc::clone(&waiting));
@@ -57,7 +63,13 @@ impl World {
         let app = Router::new().route("/", get(async || "here")).route("/wait", get(wait));
         let listener = "127.0.0.1:0".parse::<Address>().unwrap().bind().await.unwrap();
         let address = listener.address().unwrap().to_string().trim_start_matches("http://").to_owned();
-        let server = tokio::spawn(serve(vec![listener], app, bounds, stop.clone()));
+        let (listeners, stopped) = (vec![listener], stop.clone());
+        let server = tokio::spawn(async move {
+            match http2 {
+                None => serve(listeners, app, bounds, stopped).await,
+                Some(http2) => serve_http2(listeners, app, bounds, http2, stopped).await,
+            }
+        });
         World { address, stop, go, waiting, server }
     }
 

@@ -1,0 +1,32 @@
+//! The published client (`agentfense` on PyPI) against this server, unchanged: over TCP and over a socket in the file system.
+
+use std::process::{Command, Output};
+
+use super::world::World;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sandbox_v1/published.py");
+
+/// A Python that has the client: that of `ENCLOS_AGENTFENSE_PYTHON`, or the usual one.
+fn python(arguments: &[&str]) -> Option<Output> {
+    let program = std::env::var("ENCLOS_AGENTFENSE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    Command::new(program).args(arguments).output().ok()
+}
+
+#[test]
+fn it_does_all_it_can() {
+    if !python(&["-c", "import agentfense"]).is_some_and(|output| output.status.success()) {
+        println!("SKIP: it_does_all_it_can: no Python with agentfense here; ENCLOS_AGENTFENSE_PYTHON can name one");
+        return;
+    }
+    let world = World::new();
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("s");
+    world.listen_on(&socket);
+    for (name, endpoint) in [("tcp", world.grpc.clone()), ("unix", format!("unix:{}", socket.display()))] {
+        let files = place.path().join(name);
+        std::fs::create_dir(&files).unwrap();
+        let output = python(&[SCRIPT, &endpoint, files.to_str().unwrap()]).unwrap();
+        let told = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && told.0.trim() == "well", "{name}: {}\n{}", told.0, told.1);
+    }
+}
