@@ -24,6 +24,8 @@ const PADDED: u8 = 8;
 const PRIORITY: u8 = 32;
 /// `:authority` in the static table (RFC 7541 appendix A).
 const AUTHORITY: usize = 1;
+/// The same written out, which is what the C library does: as it is, and in Huffman's code (RFC 7541 appendix B).
+const NAMES: [&[u8]; 2] = [b"\x0a:authority", b"\x88\xb8\x3b\x53\x39\xec\x32\x7d\x7f"];
 /// Length and text of what it becomes.
 const NEW: [u8; 2] = [1, b'u'];
 
@@ -104,12 +106,15 @@ fn authority(block: &[u8]) -> Option<(usize, usize)> {
         };
         let (index, mut next) = integer(block, at, prefix)?;
         if literal {
+            let mut found = index == AUTHORITY;
             if index == 0 {
-                next = text(block, next)?;
+                let name = next;
+                next = text(block, name)?;
+                found = NAMES.contains(&&block[name..next]);
             }
             let from = next;
             next = text(block, from)?;
-            if index == AUTHORITY && block[from] & 0x7f != 0 {
+            if found && block[from] & 0x7f != 0 {
                 return Some((from, next));
             }
         }
@@ -221,6 +226,13 @@ mod tests {
         let full = [&[2, 0, 0, 0, 0, 9], &block(b"tmp%2Fs")[..], &[0, 0]].concat();
         let full = frame(HEADERS, 4 | PADDED | PRIORITY, &full);
         let none = frame(HEADERS, 4, &[0x83, 0x84]);
+        let spelt = |name: &[u8], value: &[u8]| frame(HEADERS, 4, &[&[0x83, 0x40], name, value, &[0x84]].concat());
+        for name in NAMES {
+            let sent = [&preface[..], &spelt(name, b"\x03a%2")].concat();
+            assert_eq!(through(&sent, 4096).await, [&preface[..], &spelt(name, &NEW)].concat());
+        }
+        let other = [&preface[..], &spelt(b"\x0a:authoritx", b"\x03a%2")].concat();
+        assert_eq!(through(&other, 4096).await, other);
         let sent = [&preface[..], &settings, &plain, &data, &full, &none, &plain].concat();
         let new = frame(HEADERS, 4, &block(b"u"));
         let new_full = frame(HEADERS, 4 | PRIORITY, &[&[0, 0, 0, 0, 9], &block(b"u")[..]].concat());
