@@ -22,6 +22,9 @@ const JUDGE: [&str; 2] = ["enclos-judge", "enclos-server"];
 /// Programs of PyPI that call `bwrap`.
 const PROGRAMS: [&str; 2] = ["BuildStream==2.8.1", "asv-bwrap==0.1"];
 
+/// The client of `sandbox.v1`, and what it needs.
+const CLIENT: [&str; 4] = ["agentfense==0.2.1", "grpcio>=1.76,<2", "protobuf>=6.31.1,<7", "googleapis-common-protos"];
+
 /// Name of the tests that read the sources they were compiled from.
 const NEEDS_SOURCES: &str = "every_file_is_a_module";
 
@@ -37,7 +40,7 @@ const LANES: [Lane; 13] = [
     Lane { name: "clippy", what: "no warning in any target", run: |_| clippy() },
     Lane { name: "checks", what: "tiers, invariants, documents (cargo xtask check)", run: |run| checks::run(&run.workspace) },
     Lane { name: "unit", what: "the tests inside the crates", run: unit },
-    Lane { name: "judge", what: "the judge and its server, with every language Debian has", run: judge },
+    Lane { name: "judge", what: "the judge and the servers, with every language Debian has and the agent face's client", run: judge },
     Lane { name: "schemathesis", what: "the judge's server against its OpenAPI document", run: |run| schemathesis::lane(&run.workspace) },
     Lane { name: "doc", what: "the examples in the documentation", run: |_| doc() },
     Lane { name: "e2e", what: "the program, as root", run: |run| run.suite("e2e", None) },
@@ -57,6 +60,8 @@ struct Run {
     workspace: Workspace,
     /// Made by the first lane that needs it.
     stage: Option<Stage>,
+    /// A Python environment with the client of `sandbox.v1`, once it is there.
+    client: Option<PathBuf>,
 }
 
 /// `cargo xtask test [--list] [--lane NAME]…`. Whether everything held.
@@ -73,7 +78,7 @@ pub fn test(arguments: &[String]) -> Result<bool> {
     };
     println!("What the tests need");
     install::install(&install::TESTS)?;
-    let mut run = Run { workspace: Workspace::load()?, stage: None };
+    let mut run = Run { workspace: Workspace::load()?, stage: None, client: None };
     let mut rows = Vec::new();
     for (index, lane) in lanes.iter().enumerate() {
         println!("\n[{}/{}] {}: {}", index + 1, lanes.len(), lane.name, lane.what);
@@ -136,6 +141,9 @@ fn unit(run: &mut Run) -> Result<Tally> {
 /// The tests of the judge's crates, which need compilers, and the reference program of every language that is installed.
 fn judge(run: &mut Run) -> Result<Tally> {
     languages::install(&run.workspace)?;
+    let client = cache(&run.workspace, "agentfense")?.join("venv");
+    install::from_pypi(&client, &CLIENT, "the client whose server the agent face stands in for")?;
+    run.client = Some(client);
     let total = tests_inside(run, |package| JUDGE.contains(&package))?;
     let mut command = Command::new(cargo());
     command.args(["run", "--quiet", "--locked", "--package", "enclos-server", "--", "judge", "test"]).stdin(Stdio::null());
@@ -160,6 +168,7 @@ fn tests_inside(run: &mut Run, chosen: fn(&str) -> bool) -> Result<Tally> {
     run.workspace.crates.iter().filter(|package| chosen(&package.name)).for_each(|package| {
         command.args(["--package", &package.name]);
     });
+    command.envs(run.client.iter().map(|client| ("ENCLOS_AGENTFENSE", client)));
     let status = command.stdin(Stdio::null()).status().context("running cargo nextest")?;
     let xml = std::fs::read_to_string(&document).with_context(|| format!("cargo nextest ({status}) wrote no {}", document.display()))?;
     let (tally, reasons) = from_junit(&xml);
@@ -175,7 +184,9 @@ fn without_nextest(run: &mut Run, chosen: fn(&str) -> bool) -> Result<Tally> {
     let mut total = Tally::default();
     for package in run.workspace.crates.iter().filter(|package| chosen(&package.name)) {
         for program in tests_of(&package.name)? {
-            total += suite::run(&stage.suite(&package.name, &program, None)?)?;
+            let mut suite = stage.suite(&package.name, &program, None)?;
+            suite.env.extend(run.client.iter().map(|client| ("ENCLOS_AGENTFENSE".to_owned(), client.to_string_lossy().into_owned())));
+            total += suite::run(&suite)?;
         }
     }
     Ok(total)

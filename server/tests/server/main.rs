@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agentfense;
 mod config;
 mod ending;
 mod hostile;
