@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     match word.as_ref().and_then(|word| word.to_str()).unwrap_or_default() {
         "serve" => serve::main(args),
         "judge" => enclos_judge::cli::main(args, || Launcher::start(OWN)),
+        "agent" => enclos_agent::cli::main(args, || Launcher::start(OWN)),
         "launch" => launch::main(args),
         "keep" => keep::main(args),
         "version" | "--version" | "-V" => print(concat!("enclos-server ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -34,13 +35,14 @@ fn main() -> ExitCode {
 
 const HELP: &str = "enclos-server serve   serve the judge over HTTP (enclos-server serve --help)\n\
                     enclos-server judge   run and test programs from the command line (enclos-server judge --help)\n\
+                    enclos-server agent   shells on copies of a project, and root file systems (enclos-server agent --help)\n\
                     enclos-server launch  the launcher, which a server starts for itself\n\
                     enclos-server keep    holds sandboxes while no server does; a server starts it for itself\n";
 
 fn unknown(word: Option<&OsString>) -> String {
     match word {
-        None => "the command is missing: write enclos-server serve, or enclos-server judge".to_owned(),
-        Some(word) => format!("{word:?} is not a command: write serve or judge"),
+        None => "the command is missing: write enclos-server serve, judge or agent".to_owned(),
+        Some(word) => format!("{word:?} is not a command: write serve, judge or agent"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
 //! - [`keeper`]: what outlives the server.
 //! - [`sandbox_v1`]: the interface that clients of AgentFense speak, as gRPC and as JSON over HTTP.
+//! - [`cli`]: the words after `enclos agent`.
 //! - [`image`]: root file systems that an operator registered.
 //! - [`native`]: its own interface, JSON over HTTP.
 
@@ -11,6 +12,7 @@
 
 pub mod api;
 mod audit;
+pub mod cli;
 mod core;
 mod exec;
 pub mod figures;

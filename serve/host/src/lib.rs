@@ -13,6 +13,7 @@
 //! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
 //! - [`stop`]: the end, first asked for, then insisted on.
 //! - [`wire`]: JSON, read strictly, and exact bytes in it.
+//! - [`state`]: where state lies. - [`table`]: what a face's command line prints.
 //!
 //! Only `serve/*` and `server` name the asynchronous runtime; a face takes it from here ([`axum`], [`tokio`]). Nothing here runs a program.
 
@@ -33,7 +34,9 @@ mod opening;
 pub mod outbound;
 mod patient;
 pub mod settings;
+pub mod state;
 pub mod stop;
+pub mod table;
 pub mod threads;
 pub mod wire;
 

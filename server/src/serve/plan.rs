@@ -82,7 +82,7 @@ impl Plan {
             faults.push(bad.to_string());
             None
         });
-        let state = settings.text("server.state").map(PathBuf::from).or_else(|| state_directory(environment));
+        let state = settings.text("server.state").map(PathBuf::from).or_else(|| enclos_host::state::directory(environment));
         let place = settings.text("agent.state").map(PathBuf::from).or_else(|| Some(state.as_ref()?.join("agent")));
         let agent = place.filter(|_| settings.flag("agent.enabled")).map(|place| enclos_agent::settings::of(&settings, place));
         faults.extend(agent.iter().flat_map(enclos_agent::settings::faults));
@@ -141,20 +141,6 @@ fn unguarded(address: &Address) -> String {
     )
 }
 
-/// Where state lies unless the configuration says so; absolute.
-fn state_directory(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let absolute = |name| environment(name).filter(|path| path.is_absolute());
-    // systemd gives several, with colons; the first is ours.
-    if let Some(given) = absolute("STATE_DIRECTORY") {
-        return given.to_str().and_then(|text| text.split(':').next()).map(PathBuf::from);
-    }
-    if rustix::process::geteuid().is_root() {
-        return Some("/var/lib/enclos".into());
-    }
-    let own = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    own.map(|directory| directory.join("enclos"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::settings::records;
@@ -205,21 +191,5 @@ mod tests {
         assert_eq!(told.len(), starts.len(), "{told:?}");
         assert!(told.iter().zip(starts).all(|(told, start)| told.starts_with(start) && !told.contains('\n')), "{told:?}");
         assert!(plan("[server]\nlisten = []").unwrap_err()[0].starts_with("server.listen: nothing to listen on"));
-    }
-
-    #[test]
-    fn state_lies_where_the_system_says() {
-        let with = |variables: &[(&str, &str)]| {
-            let variables: Vec<(String, PathBuf)> = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
-            state_directory(&|name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
-        };
-        assert_eq!(with(&[("STATE_DIRECTORY", "/a:/b"), ("HOME", "/h")]), Some("/a".into()));
-        if rustix::process::geteuid().is_root() {
-            assert_eq!(with(&[("HOME", "/h")]), Some("/var/lib/enclos".into()));
-        } else {
-            assert_eq!(with(&[("HOME", "/h")]), Some("/h/.local/state/enclos".into()));
-            assert_eq!(with(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]), Some("/s/enclos".into()));
-            assert_eq!(with(&[("HOME", "relative")]), None);
-        }
     }
 }

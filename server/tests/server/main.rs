@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent_shell;
 mod agentfense;
 mod config;
 mod ending;

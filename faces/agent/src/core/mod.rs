@@ -18,6 +18,7 @@ pub mod entry;
 mod expiry;
 pub mod fault;
 mod images;
+mod import;
 mod inside;
 mod keeping;
 pub mod later;

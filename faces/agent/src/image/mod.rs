@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use rootfs::Rootfs;
 
+pub(crate) use rootfs::remove_all;
 pub use rootfs::{Bounds, LeftOut};
 
 /// An image, as its `image.json` tells.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::table::{Table, mib, ms};
 use super::{Outcome, chosen, json, not_installed};
 use crate::LocalJudge;
 use crate::api::{Cancel, Job, Judge, NoObserver, StepReport, Verdict};
+use enclos_host::table::{Table, mib, ms};
 
 /// Runs whose median is shown.
 const ROUNDS: usize = 5;

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::table::Table;
 use super::{Outcome, json, not_installed};
 use crate::LocalJudge;
 use crate::api::{Judge, LanguageStatus};
+use enclos_host::table::Table;
 
 /// What is defined, found and missing.
 pub fn run(judge: &LocalJudge, as_json: bool) -> Outcome {

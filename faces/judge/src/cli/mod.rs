@@ -6,7 +6,6 @@ mod arguments;
 mod benchmark;
 mod languages;
 mod run;
-mod table;
 mod test;
 
 use std::ffi::OsString;

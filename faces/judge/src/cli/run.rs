@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::arguments::Wanted;
-use super::table::{Table, mib, ms, printable};
 use super::{Outcome, json};
 use crate::LocalJudge;
 use crate::api::{Answer, Cancel, Checker, Job, Judge, NoObserver, SourceFile, StepOptions, StepReport, Test, Verdict};
+use enclos_host::table::{Table, mib, ms, printable};
 
 /// Most of a stream that the table shows.
 const SHOWN: usize = 16 * 1024;

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::table::{Table, mib, ms, printable};
 use super::{Outcome, chosen, json, not_installed};
 use crate::LocalJudge;
 use crate::api::{Answer, Cancel, Judge, NoObserver, Verdict};
+use enclos_host::table::{Table, mib, ms, printable};
 
 /// Runs the reference programs. All is well when every language that is installed, and every one that was named, passes.
 pub fn run(judge: &LocalJudge, names: &[String], as_json: bool) -> Outcome {
