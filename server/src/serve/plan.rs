@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use enclos_agent::sandbox_v1;
 use enclos_host::connections::Bounds;
 use enclos_host::hosts::Hosts;
 use enclos_host::keys::Keys;
@@ -48,6 +49,23 @@ pub struct Plan {
     pub outbound: Option<Outbound>,
     /// The agent face; `None`: it is off, or this user has no place for its state.
     pub agent: Option<enclos_agent::settings::Settings>,
+    /// Its interfaces.
+    pub agent_faces: AgentPlan,
+}
+
+/// The interfaces of the agent face.
+#[derive(Clone, Debug)]
+pub struct AgentPlan {
+    /// Where `sandbox.v1` is served over HTTP/2.
+    pub grpc: Vec<Address>,
+    /// Where the same is served as JSON.
+    pub rest: Vec<Address>,
+    /// Bounds of both.
+    pub sandbox_v1: sandbox_v1::Options,
+    /// Bounds of its own interface.
+    pub native: enclos_agent::native::Options,
+    /// For a client to send or take the next piece.
+    pub patience: Duration,
 }
 
 impl Plan {
@@ -62,12 +80,15 @@ impl Plan {
         if listen.is_empty() && faults.is_empty() {
             faults.push("server.listen: nothing to listen on: write e.g. [\"127.0.0.1:42920\"]".to_owned());
         }
+        let (grpc, rest) = (addresses(&settings, "agent.grpc", &mut faults), addresses(&settings, "agent.rest", &mut faults));
         let keys = Keys::from_settings(&settings).unwrap_or_else(|bad| {
             faults.push(bad.to_string());
             Keys::open()
         });
         if keys.is_open() && !settings.flag("server.anonymous") {
-            faults.extend(listen.iter().filter(|address| !address.is_local()).map(unguarded));
+            for (key, addresses) in [("server.listen", &listen), ("agent.grpc", &grpc), ("agent.rest", &rest)] {
+                faults.extend(addresses.iter().filter(|address| !address.is_local()).map(|address| unguarded(key, address)));
+            }
         }
         let hosts = Hosts::of(&listen, settings.texts("server.hosts")).unwrap_or_else(|bad| {
             faults.push(format!("server.hosts: {bad}"));
@@ -108,6 +129,13 @@ impl Plan {
                 bytes: settings.size("queue.memory").and_then(|size| usize::try_from(size).ok()).unwrap_or(own.bytes),
             },
             judge,
+            agent_faces: AgentPlan {
+                grpc,
+                rest,
+                sandbox_v1: sandbox_v1::Options::of(&settings),
+                native: enclos_agent::native::Options::of(&settings),
+                patience: span("server.body-timeout"),
+            },
             camisole: camisole::Options::of(&settings),
             native: native::Options::of(&settings),
             store: settings.text("judge.native.store").map(PathBuf::from).or_else(|| state.map(|state| state.join("judge.sqlite"))),
@@ -134,9 +162,9 @@ fn addresses(settings: &Settings, key: &str, faults: &mut Vec<String>) -> Vec<Ad
     addresses
 }
 
-fn unguarded(address: &Address) -> String {
+fn unguarded(key: &str, address: &Address) -> String {
     format!(
-        "server.listen: {address} can be reached from other hosts, and whoever reaches it may run programs: add [[keys]], or listen on 127.0.0.1, or \
+        "{key}: {address} can be reached from other hosts, and whoever reaches it may run programs: add [[keys]], or listen on 127.0.0.1, or \
          write anonymous = true into [server] if that is what you want"
     )
 }

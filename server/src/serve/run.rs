@@ -7,7 +7,7 @@ use std::time::Duration;
 use enclos_agent::LocalAgent;
 use enclos_host::axum::{Router, middleware};
 use enclos_host::body::Bodies;
-use enclos_host::connections::{Bounds, serve};
+use enclos_host::connections::{Bounds, Http2, serve, serve_http2};
 use enclos_host::health::{self, Ready};
 use enclos_host::hosts;
 use enclos_host::keys::Keys;
@@ -90,6 +90,8 @@ struct Server {
     stop: Stop,
     app: Router,
     admin_app: Router,
+    /// Where `sandbox.v1` is served, over HTTP/2 and as JSON, and by what.
+    sandbox_v1: [(Vec<Address>, Router); 2],
 }
 
 impl Server {
@@ -114,31 +116,47 @@ impl Server {
             judge: counted,
             queue: Arc::clone(&queue),
             keys: Arc::clone(&keys),
-            bodies,
+            bodies: bodies.clone(),
             options: plan.native,
             store: open_store(plan.store.as_deref(), plan.retention)?,
             outbound: plan.outbound,
         };
         let native = native::Native::start(parts).map_err(|error| format!("asynchronous runs cannot be taken up again: {error}"))?;
-        let native = native::router(native);
+        let mut native = native::router(native);
+        let mut sandbox_v1 = [(Vec::new(), Router::new()), (Vec::new(), Router::new())];
+        if let Some(agent) = agent {
+            let faces = agent::faces(agent, &plan.agent_faces, &keys, &bodies, &stop)?;
+            native = native.merge(faces.native);
+            sandbox_v1 = [(plan.agent_faces.grpc, faces.grpc), (plan.agent_faces.rest, faces.rest)];
+        }
         let health = |keys: Option<Arc<Keys>>| health::routes(stop.clone(), ready(&queue), metrics.clone(), keys);
         let admin_app = health(None);
         let guarded = (!keys.is_open()).then_some(keys);
         let open = guarded.is_none();
         let mut app = camisole.merge(native).merge(health(guarded)).fallback(camisole::not_found);
         if open {
-            app = app.layer(middleware::from_fn_with_state(Arc::new(plan.hosts), hosts::check));
+            let hosts = Arc::new(plan.hosts);
+            app = app.layer(middleware::from_fn_with_state(Arc::clone(&hosts), hosts::check));
+            let rest = &mut sandbox_v1[1].1;
+            *rest = std::mem::take(rest).layer(middleware::from_fn_with_state(hosts, hosts::check));
         }
         let app = app.layer(middleware::from_fn_with_state(metrics.clone(), metrics::count));
-        Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app })
+        Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app, sandbox_v1 })
     }
 
     /// Serves until a signal ends it, or its launcher is gone: without one no program can be run, and whoever started us can start us again.
     async fn serve(self, launcher_gone: oneshot::Receiver<()>) -> Result<(), String> {
-        let (listeners, admin) = (bind(&self.listen).await?, bind(&self.admin).await?);
+        let (listeners, admin) = (bind("server.listen", &self.listen).await?, bind("server.admin", &self.admin).await?);
+        let [(grpc, grpc_app), (rest, rest_app)] = self.sandbox_v1;
+        let (grpc, rest) = (bind("agent.grpc", &grpc).await?, bind("agent.rest", &rest).await?);
         let insisted = self.stop.on_signals().map_err(|error| format!("signals cannot be caught: {error}"))?;
         for address in listeners.iter().filter_map(Listener::address) {
             announce(&format!("listening on {address}"));
+        }
+        for (what, listeners) in [("gRPC", &grpc), ("JSON", &rest)] {
+            for address in listeners.iter().filter_map(Listener::address) {
+                announce(&format!("sandbox.v1 as {what} on {address}"));
+            }
         }
         tracing::info!("serving");
         let draining = {
@@ -152,7 +170,10 @@ impl Server {
         let bounds = Bounds { drain: self.bounds.drain + LAST_WORDS, ..self.bounds };
         let serving = async {
             let admin = serve(admin, self.admin_app, bounds, self.stop.clone());
-            let (dropped, _) = tokio::join!(serve(listeners, self.app, bounds, self.stop.clone()), admin);
+            let grpc = serve_http2(grpc, grpc_app, bounds, Http2::default(), self.stop.clone());
+            let rest = serve(rest, rest_app, bounds, self.stop.clone());
+            let (dropped, _, grpc, rest) = tokio::join!(serve(listeners, self.app, bounds, self.stop.clone()), admin, grpc, rest);
+            let dropped = dropped + grpc + rest;
             let drained = draining.await.ok().and_then(Result::ok).unwrap_or_default();
             tracing::info!(dropped, finished = drained.finished, cancelled = drained.cancelled + drained.dropped, "ended");
         };
@@ -184,10 +205,10 @@ fn open_store(file: Option<&std::path::Path>, retention: enclos_pool::Retention)
     Store::open(file, retention).map(|store| Some(Arc::new(store))).map_err(|error| failed(&error))
 }
 
-async fn bind(addresses: &[Address]) -> Result<Vec<Listener>, String> {
+async fn bind(key: &str, addresses: &[Address]) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.push(address.bind().await.map_err(|error| format!("{address}: cannot listen there: {error}"))?);
+        listeners.push(address.bind().await.map_err(|error| format!("{key}: {address}: cannot listen there: {error}"))?);
     }
     Ok(listeners)
 }

@@ -1,6 +1,6 @@
 //! The keys of `[server]` and `[queue]`, and every record there is.
 
-use enclos_agent::settings as agent;
+use enclos_agent::{native as agent_native, sandbox_v1, settings as agent};
 use enclos_host::settings::{Kind, Setting};
 use enclos_host::{keys, log, outbound};
 use enclos_judge::{camisole, native, settings as judge};
@@ -112,6 +112,7 @@ pub fn records() -> Vec<&'static [Setting]> {
     groups.extend(judge::GROUPS);
     groups.extend([camisole::SETTINGS, native::SETTINGS, outbound::SETTINGS]);
     groups.extend(agent::GROUPS);
+    groups.extend([sandbox_v1::SETTINGS, agent_native::SETTINGS]);
     groups.push(KEYS);
     groups
 }

@@ -70,7 +70,7 @@ pub fn run(wanted: &Shell, launcher: impl FnOnce() -> Result<Launcher, enclos_sa
         None => None,
         Some(name) => Some(Images::open(&base.join("agent")).and_then(|images| images.root(name)).map_err(|error| error.to_string())?),
     };
-    let agent = LocalAgent::open(settings(wanted, private.path(), image.as_ref())?, launcher).map_err(|error| error.to_string())?;
+    let agent = LocalAgent::open(settings(wanted, private.path(), image.as_ref())?, launcher, None).map_err(|error| error.to_string())?;
     let caller = Caller { name: Arc::from("shell"), operator: true };
     let ended = Session { wanted, agent: &agent, caller, image: image.as_ref() }.run(&directory, &shown, &home, &signals);
     agent.leave();
