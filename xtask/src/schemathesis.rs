@@ -45,7 +45,9 @@ pub fn lane(workspace: &Workspace) -> Result<Tally> {
     let program = programs.iter().find(|program| program.name == "enclos-server").context("cargo built no enclos-server")?;
     let state = tempfile::Builder::new().prefix("enclos-schemathesis-").tempdir()?;
     let mut command = Command::new(&program.path);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--set", "agent.grpc=[]", "--set", "agent.rest=[]", "--set"]).arg(format!("server.state={}", state.path().display()));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--set", "agent.grpc=[]", "--set", "agent.rest=[]", "--set"])
+        .arg(format!("server.state={}", state.path().display()));
     if !rustix::process::geteuid().is_root() {
         // An ordinary user may have no control group of its own.
         command.args(["--set", "judge.best-effort=true"]);

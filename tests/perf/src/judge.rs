@@ -39,7 +39,12 @@ impl Server {
         let directory = tempfile::Builder::new().prefix("enclos-perf-judge-").tempdir()?;
         let socket = directory.path().join("socket");
         let mut command = Command::new(program);
-        command.arg("serve").arg("--listen").arg(format!("unix:{}", socket.display())).args(["--log", "error", "--set", "agent.enabled=false"]);
+        command.arg("serve").arg("--listen").arg(format!("unix:{}", socket.display())).args([
+            "--log",
+            "error",
+            "--set",
+            "agent.enabled=false",
+        ]);
         command.arg("--set").arg(format!("server.state={}", directory.path().join("state").display()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("starting enclos-server")?;
         let server = Server { child, socket, _directory: directory };
