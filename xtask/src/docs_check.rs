@@ -145,6 +145,9 @@ fn unknown(name: &str, proofs: &Proofs) -> Option<String> {
     if let Some(ids) = name.strip_prefix("cargo xtask perf --only ") {
         return ids.split(',').find(|id| !proofs.perf.contains(*id)).map(|id| format!("cargo xtask perf does not measure {id}"));
     }
+    if let Some(lane) = name.strip_prefix("cargo xtask test --lane ") {
+        return (!crate::lanes::is_one(lane)).then(|| format!("cargo xtask test has no lane {lane}"));
+    }
     let function = name.rsplit("::").next().unwrap_or(name);
     (!proofs.tests.contains(function)).then(|| format!("there is no test `{function}`"))
 }
@@ -171,6 +174,8 @@ mod tests {
     fn each_gap_is_found() {
         let row = |cell: &str| spec(&format!("| id | held by |\n|---|---|\n| 1 | {cell} |\n"));
         assert_eq!(row("`cargo xtask perf --only P1,P9`"), ["S.md:3: cargo xtask perf does not measure P9"]);
+        assert_eq!(row("`cargo xtask test --lane schemathesis`"), Vec::<String>::new());
+        assert_eq!(row("`cargo xtask test --lane none`"), ["S.md:3: cargo xtask test has no lane none"]);
         assert_eq!(row("`no_such_test`"), ["S.md:3: there is no test `no_such_test`"]);
         assert_eq!(row("proc_is_masked"), ["S.md:3: `held by` names nothing in backticks"]);
         assert_eq!(row("`proc_is_masked` and `no_such_test`").len(), 1);

@@ -123,6 +123,12 @@ fn parse(arguments: &[String]) -> Result<Option<Vec<&'static Lane>>> {
     Ok(Some(LANES.iter().filter(|lane| wanted.is_empty() || wanted.contains(&lane.name)).collect()))
 }
 
+/// Whether there is a lane of this name.
+#[must_use]
+pub fn is_one(name: &str) -> bool {
+    LANES.iter().any(|lane| lane.name == name)
+}
+
 /// One cargo command that holds or does not.
 fn check(command: &str, arguments: &[&str]) -> Result<Tally> {
     let status = Command::new(cargo()).arg(command).args(arguments).stdin(Stdio::null()).status();
