@@ -46,7 +46,7 @@ pub fn lane(workspace: &Workspace) -> Result<Tally> {
     let state = tempfile::Builder::new().prefix("enclos-schemathesis-").tempdir()?;
     let mut command = Command::new(&program.path);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--set", "agent.grpc=[]", "--set", "agent.rest=[]", "--set"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--set", "agent.grpc=", "--set", "agent.rest=", "--set"])
         .arg(format!("server.state={}", state.path().display()));
     if !rustix::process::geteuid().is_root() {
         // An ordinary user may have no control group of its own.

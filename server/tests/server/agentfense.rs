@@ -51,9 +51,15 @@ fn the_examples_of_its_readme_work_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     project(directory.path());
     let socket = directory.path().join("grpc.sock");
-    let image = format!("agent.images=[{{name = \"python:3.11-slim\", root = \"{}\"}}]", image(directory.path()).display());
-    let grpc = format!("agent.grpc=[\"unix:{}\"]", socket.display());
-    let world = World::with(&["--set", &grpc, "--set", "agent.rest=[]", "--set", &image, "--set", "agent.view-only=agent-safe"]);
+    let config = directory.path().join("enclos.toml");
+    let root = image(directory.path());
+    std::fs::write(
+        &config,
+        format!("[agent]\nview-only = \"agent-safe\"\n[[agent.images]]\nname = \"python:3.11-slim\"\nroot = \"{}\"\n", root.display()),
+    )
+    .unwrap();
+    let grpc = format!("agent.grpc=unix:{}", socket.display());
+    let world = World::with(&["--config", config.to_str().unwrap(), "--set", &grpc]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agentfense/readme.py");
     let output = Command::new(python).arg(script).arg(format!("unix:{}", socket.display())).arg(directory.path()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -27,7 +27,7 @@ pub fn command(state: &TempDir, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["serve", "--listen", "127.0.0.1:0", "--set"]).arg(format!("server.state={}", state.path().display()));
     // Ports of its own, and none where nobody asks for one: tests run beside each other.
-    command.args(["--set", "agent.grpc=[]", "--set", "agent.rest=[]"]);
+    command.args(["--set", "agent.grpc=", "--set", "agent.rest="]);
     if !rustix::process::geteuid().is_root() {
         // An ordinary user may have no control group of its own.
         command.args(["--set", "judge.best-effort=true"]);

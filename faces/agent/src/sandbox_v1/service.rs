@@ -11,7 +11,7 @@ use enclos_proto::tonic::{Response, Status};
 
 use super::{Parts, convert, output, status};
 use crate::api;
-use crate::api::{Agent, Caller, NewCodebase, NewSession, NoWatcher, PageRequest, SandboxFilter};
+use crate::api::{Agent, Caller, NewCodebase, NewSession, NoWatcher, PageRequest, Preset, SandboxFilter};
 
 /// The interface's calls.
 pub struct Service {
@@ -19,6 +19,8 @@ pub struct Service {
     threads: Arc<Threads>,
     /// See [`Parts::patience`].
     pub patience: Duration,
+    /// See [`super::Options::view_only`].
+    view_only: Preset,
 }
 
 /// Ends a call when its client is gone: dropped with the future, or the stream, of the call.
@@ -39,7 +41,12 @@ pub fn lost(error: &dyn std::fmt::Display) -> Status {
 impl Service {
     /// Of these parts.
     pub fn new(parts: &Parts) -> Self {
-        Service { agent: Arc::clone(&parts.agent), threads: Arc::clone(&parts.threads), patience: parts.patience }
+        Service {
+            agent: Arc::clone(&parts.agent),
+            threads: Arc::clone(&parts.threads),
+            patience: parts.patience,
+            view_only: parts.options.view_only,
+        }
     }
 
     /// A call that does not wait for anything a client does. It goes on when its client is gone.
@@ -71,7 +78,10 @@ impl Service {
     }
 
     pub async fn create_sandbox(&self, caller: Caller, request: proto::CreateSandboxRequest) -> Result<proto::Sandbox, Status> {
-        let new = convert::new_sandbox(request)?;
+        let mut new = convert::new_sandbox(request)?;
+        if new.rules == Preset::ViewOnly.rules() {
+            new.rules = self.view_only.rules();
+        }
         self.short(move |agent| agent.create_sandbox(&caller, &new)).await.map(convert::sandbox)
     }
 

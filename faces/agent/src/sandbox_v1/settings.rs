@@ -1,6 +1,7 @@
 //! Keys of `[agent]` that say where the interface is served, and how much of it at once.
 
 use enclos_host::settings::{Kind, Setting, Settings};
+use enclos_vfs::Preset;
 
 /// The records.
 pub const SETTINGS: &[Setting] = &[
@@ -29,6 +30,13 @@ pub const SETTINGS: &[Setting] = &[
         default: "\"4M\"",
         help: "Largest body of a request to the JSON interface. A message on gRPC is at most 4M, as its clients expect.",
     },
+    Setting {
+        key: "agent.view-only",
+        kind: Kind::Word(&["view-only", "agent-safe", "read-only", "development", "full-access"]),
+        default: "\"view-only\"",
+        help: "The preset that stands for the rule `**/*: view` where a client of `sandbox.v1` sends it alone. AgentFense's Python client sends that \
+               by default, though its README says that its default is `agent-safe`; `agent-safe` makes the README right.",
+    },
 ];
 
 /// Bounds of the interface.
@@ -38,6 +46,8 @@ pub struct Options {
     pub calls: usize,
     /// Bytes of a body on the JSON interface.
     pub max_body: usize,
+    /// What stands for `**/*: view` alone.
+    pub view_only: Preset,
 }
 
 impl Options {
@@ -45,7 +55,11 @@ impl Options {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let size = |size: Option<u64>| size.and_then(|size| usize::try_from(size).ok());
-        Options { calls: size(settings.count("agent.calls")).unwrap_or(1), max_body: size(settings.size("agent.max-body")).unwrap_or(0) }
+        Options {
+            calls: size(settings.count("agent.calls")).unwrap_or(1),
+            max_body: size(settings.size("agent.max-body")).unwrap_or(0),
+            view_only: settings.text("agent.view-only").and_then(|word| word.parse().ok()).unwrap_or(Preset::ViewOnly),
+        }
     }
 }
 
@@ -62,6 +76,6 @@ mod tests {
             let addresses: Vec<Address> = settings.texts(key).iter().map(|text| text.parse().unwrap()).collect();
             assert!(addresses.len() == 1 && addresses[0].is_local() && addresses[0].to_string() == shown);
         }
-        assert_eq!(Options::of(&settings), Options { calls: 2048, max_body: 4 << 20 });
+        assert_eq!(Options::of(&settings), Options { calls: 2048, max_body: 4 << 20, view_only: Preset::ViewOnly });
     }
 }
