@@ -16,8 +16,8 @@ use crate::{checks, install, languages, schemathesis, suite, vm};
 /// Packages whose tests need `enclos` itself and are lanes of their own.
 const SUITES: [&str; 3] = ["enclos-tests-e2e", "enclos-tests-escape", "enclos-tests-compat"];
 
-/// Packages whose tests need compilers.
-const JUDGE: [&str; 2] = ["enclos-judge", "enclos-server"];
+/// Packages whose tests need compilers, or AgentFense's client.
+const SERVERS: [&str; 3] = ["enclos-agent", "enclos-judge", "enclos-server"];
 
 /// Programs of PyPI that call `bwrap`.
 const PROGRAMS: [&str; 2] = ["BuildStream==2.8.1", "asv-bwrap==0.1"];
@@ -141,7 +141,7 @@ fn clippy() -> Result<Tally> {
 
 /// Tests inside the crates, by nextest; by our own runner where nextest is missing, because building it takes longer than the tests.
 fn unit(run: &mut Run) -> Result<Tally> {
-    tests_inside(run, |package| !SUITES.contains(&package) && !JUDGE.contains(&package))
+    tests_inside(run, |package| !SUITES.contains(&package) && !SERVERS.contains(&package))
 }
 
 /// The tests of the judge's crates, which need compilers, and the reference program of every language that is installed.
@@ -150,7 +150,7 @@ fn judge(run: &mut Run) -> Result<Tally> {
     let client = cache(&run.workspace, "agentfense")?.join("venv");
     install::from_pypi(&client, &CLIENT, "the client whose server the agent face stands in for")?;
     run.client = Some(client);
-    let total = tests_inside(run, |package| JUDGE.contains(&package))?;
+    let total = tests_inside(run, |package| SERVERS.contains(&package))?;
     let mut command = Command::new(cargo());
     command.args(["run", "--quiet", "--locked", "--package", "enclos-server", "--", "judge", "test"]).stdin(Stdio::null());
     let status = command.status().context("running enclos-server judge test")?;
