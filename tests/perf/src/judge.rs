@@ -4,18 +4,14 @@
 //! dossier, section 5) together with the bare run time of the same program there. Here the bare program runs in turns with the judge, and the
 //! recorded figure is scaled by how much slower or faster it is now.
 
-use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
+use anyhow::{Result, ensure};
 
 use crate::race::{Contender, Pace, Quartiles, Race, race};
+use crate::server::{Client, Server};
 use crate::setup::{Setup, ends_well, quiet};
 use crate::table::{Bound, Figure, Row, Unit};
 
@@ -26,91 +22,12 @@ const C: (f64, f64) = (64.2, 36.0);
 /// Python jobs a second at concurrency 4.
 const PYTHON_RATE: f64 = 99.0;
 
-/// A running server, and where to reach it.
-struct Server {
-    child: Child,
-    socket: PathBuf,
-    _directory: TempDir,
-}
-
-impl Server {
-    fn start(setup: &Setup) -> Result<Server> {
-        let program = setup.server.as_ref().context("--server FILE is missing: the server to measure")?;
-        let directory = tempfile::Builder::new().prefix("enclos-perf-judge-").tempdir()?;
-        let socket = directory.path().join("socket");
-        let mut command = Command::new(program);
-        command.arg("serve").arg("--listen").arg(format!("unix:{}", socket.display())).args([
-            "--log",
-            "error",
-            "--set",
-            "agent.enabled=false",
-        ]);
-        command.arg("--set").arg(format!("server.state={}", directory.path().join("state").display()));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("starting enclos-server")?;
-        let server = Server { child, socket, _directory: directory };
-        let started = Instant::now();
-        while UnixStream::connect(&server.socket).is_err() {
-            ensure!(started.elapsed() < Duration::from_secs(20), "the server does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(server)
-    }
-
-    fn client(&self) -> Result<Client> {
-        Ok(Client { stream: UnixStream::connect(&self.socket)?, bytes: Vec::new() })
-    }
-
-    /// Resident memory of the server itself, KiB.
-    fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-/// One connection that is kept.
-struct Client {
-    stream: UnixStream,
-    bytes: Vec<u8>,
-}
-
 impl Client {
     /// Runs a program that prints `expected`.
     fn job(&mut self, language: &str, source: &str, expected: &str) -> Result<()> {
-        let body = serde_json::json!({"lang": language, "source": source}).to_string();
-        let mut request = String::new();
-        write!(request, "POST /run HTTP/1.1\r\nHost: judge\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
-        self.stream.write_all(request.as_bytes())?;
-        let answer: serde_json::Value = serde_json::from_slice(&self.answer()?)?;
+        let answer = self.request("POST", "/run", Some(&serde_json::json!({"lang": language, "source": source})))?;
         ensure!(answer["tests"][0]["stdout"] == expected, "{language}: {answer}");
         Ok(())
-    }
-
-    fn answer(&mut self) -> Result<Vec<u8>> {
-        self.bytes.clear();
-        let mut part = [0; 16 << 10];
-        loop {
-            if let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&self.bytes[..end]).to_ascii_lowercase();
-                let length =
-                    head.lines().find_map(|line| line.strip_prefix("content-length:")).context("no length")?.trim().parse::<usize>()?;
-                if self.bytes.len() >= end + 4 + length {
-                    return Ok(self.bytes[end + 4..].to_vec());
-                }
-            }
-            let read = self.stream.read(&mut part)?;
-            if read == 0 {
-                bail!("the server closed the connection");
-            }
-            self.bytes.extend(&part[..read]);
-        }
     }
 }
 
@@ -125,7 +42,7 @@ fn fresh(number: &AtomicUsize) -> (String, String) {
 /// # Errors
 /// When the server or a job fails.
 pub fn jobs(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
-    let server = Server::start(setup)?;
+    let server = Server::start(setup, &["--set", "agent.enabled=false"])?;
     let (mut rows, slowness) = latency(setup, &server, rounds)?;
     rows.extend(rates(&server, rounds, slowness)?);
     rows.push(Row::alone(

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bubblewrap;
 mod clocks;
 mod cold;
@@ -12,6 +13,7 @@ mod leftovers;
 mod live;
 mod lives;
 mod race;
+mod server;
 mod setup;
 mod table;
 mod walls;
@@ -29,7 +31,7 @@ use table::Row;
 /// One promise: its id, and how it is measured in that many rounds.
 type Measurement = (&'static str, fn(&Setup, usize) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 10] = [
+const MEASUREMENTS: [Measurement; 11] = [
     ("P1", cold::run),
     ("P2", warm::template),
     ("P3", warm::parked),
@@ -38,6 +40,7 @@ const MEASUREMENTS: [Measurement; 10] = [
     ("P6", lives::leave_nothing),
     ("P7", walls::toll),
     ("P8", judge::jobs),
+    ("P9", agent::lives),
     ("B1", cold::front),
     ("C1", clocks::lateness),
 ];
