@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use linux_raw_sys::general::{__NR_exit_group, __NR_prctl};
+use linux_raw_sys::general::{__NR_exit_group, __NR_prctl, __NR_sched_getscheduler, __NR_sched_setscheduler};
 
 use crate::Errno;
 use crate::raw::syscall;
@@ -27,6 +27,26 @@ pub fn exit(status: c_int) -> ! {
         // SAFETY: takes a number, touches no memory, does not come back.
         let _ = unsafe { syscall(__NR_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
     }
+}
+
+/// Gives up a real-time scheduling policy that the parent had: `RLIMIT_RTPRIO` does not take away what is inherited, and one such process can keep a CPU
+/// from everybody (sched(7)). Others stay as they are. Child-safe.
+///
+/// # Errors
+/// What sched_setscheduler(2) says.
+pub fn give_up_real_time() -> Result<(), Errno> {
+    const OTHER: usize = 0;
+    /// `SCHED_FIFO`, `SCHED_RR`, `SCHED_DEADLINE`.
+    const REAL_TIME: [usize; 3] = [1, 2, 6];
+    const RESET_ON_FORK: usize = 0x4000_0000;
+    // SAFETY: takes a number (0: this thread), touches no memory.
+    let policy = unsafe { syscall(__NR_sched_getscheduler, [0; 6]) }?;
+    if !REAL_TIME.contains(&(policy & !RESET_ON_FORK)) {
+        return Ok(());
+    }
+    let priority: c_int = 0;
+    // SAFETY: the kernel reads one `struct sched_param`, which is one int, from the address of a local that outlives the call.
+    unsafe { syscall(__NR_sched_setscheduler, [0, OTHER, (&raw const priority).addr(), 0, 0, 0]) }.map(drop)
 }
 
 /// Where this process's command line and environment lie in memory, as the kernel shows them in `/proc/PID/cmdline` and `environ`.

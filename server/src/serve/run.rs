@@ -25,7 +25,7 @@ use enclos_pool::{Local, Store};
 use enclos_sandbox::Launcher;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit};
 
 use super::agent;
 use super::announce;
@@ -43,6 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// One line: what could not be started.
 pub fn run(plan: Plan) -> Result<(), String> {
     log::begin(&plan.settings);
+    more_descriptors();
     leftovers::of_the_dead();
     let launcher = Launcher::start(crate::OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
     let alive = Pid::from_raw(i32::try_from(launcher.id()).unwrap_or(0)).ok_or("the launcher has no process id")?;
@@ -67,6 +68,13 @@ pub fn run(plan: Plan) -> Result<(), String> {
     drop(judge);
     leftovers::our_own();
     ended
+}
+
+/// As many descriptors as this process may have: a sandbox that lives needs about ten, a session five.
+fn more_descriptors() {
+    let bound = getrlimit(Resource::Nofile);
+    // An error leaves it as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: bound.maximum, ..bound });
 }
 
 /// Told when a process is gone. A thread waits for it: the runtime's own way to wait for a descriptor asks for promises that only `unsafe` can give.

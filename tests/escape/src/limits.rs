@@ -231,6 +231,13 @@ pub const ATTEMPTS: &[Attempt] = &[
         attempt: counts_of_the_user,
     },
     Attempt {
+        name: "real_time_of_the_caller",
+        threat: "sched(7): a caller's real-time policy is inherited, whatever RLIMIT_RTPRIO says, and one such loop takes a CPU from everybody",
+        expected: "SCHED_OTHER",
+        control: Control::Without("would take a CPU of the host"),
+        attempt: real_time,
+    },
+    Attempt {
         name: "limits_that_cannot_be",
         threat: "W-08: a limit silently dropped",
         expected: "exit 125, one line naming the limit, nothing run",
@@ -238,6 +245,15 @@ pub const ATTEMPTS: &[Attempt] = &[
         attempt: hidden_controllers,
     },
 ];
+
+fn real_time(stage: &Stage) -> Seen {
+    // Field 41 of proc_pid_stat(5): the scheduling policy.
+    let outcome = stage.run(&[]).under(["chrt", "-f", "1"]).sh("cut -d ' ' -f 41 /proc/self/stat").without_report().output();
+    if String::from_utf8_lossy(&outcome.stderr).contains("failed to set") {
+        return Seen::Cannot("this user may not have a real-time policy".to_owned());
+    }
+    held_if(outcome.stdout == b"0\n", format!("policy {}", outcome.describe()))
+}
 
 fn bomb(stage: &Stage, kind: &str) -> Seen {
     let outcome = stage.probe(&["--processes", "20"], &[kind, "200"]);

@@ -30,7 +30,7 @@ pub mod workspace;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-use enclos_sys::child::{exit, set_not_dumpable};
+use enclos_sys::child::{exit, give_up_real_time, set_not_dumpable};
 use enclos_sys::{Errno, capability};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -81,6 +81,10 @@ pub fn fail(program: &Program, (stage, op, errno): Fault) -> ! {
 /// From the clone to standing in the new root, in the one right order.
 pub fn set_up(program: &Program) -> Result<Root, Fault> {
     let at = |stage: Stage| move |errno: Errno| (stage, None, errno);
+    // Before the groups: a real-time process cannot enter one of v1's cpu controller. The bubblewrap front keeps what its caller has.
+    if program.hide_init {
+        give_up_real_time().map_err(at(Stage::Process))?;
+    }
     // First, so that not a page and not a process escapes the limits.
     join_cgroups(program).map_err(at(Stage::JoinCgroup))?;
     // Its roots are the groups just entered; made by the clone it would show the names of ours.

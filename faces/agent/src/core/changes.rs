@@ -122,6 +122,15 @@ impl Inner {
         Ok(())
     }
 
+    /// Lets a sandbox in which nothing runs stand on the newest version, if everything it changed is in it.
+    pub fn settle(&self, entry: &Entry, known: &Known) -> Result<()> {
+        let settled = self.vfs.settle(&known.record.workspace, &self.view(known)).map_err(fault::of_store)?;
+        if let Some(now) = settled {
+            entry.change(&self.state, |record| record.version = now.version)?;
+        }
+        Ok(())
+    }
+
     /// Which rule decides a path.
     pub fn explained(&self, entry: &Entry, path: &str) -> Result<Explanation> {
         let path = super::codebases::tree_path("path", path)?;

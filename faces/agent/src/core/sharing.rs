@@ -48,7 +48,8 @@ impl Inner {
         if !known.record.shared {
             return;
         }
-        if let Err(error) = self.publish_quietly(entry, &known) {
+        let settled = self.publish_quietly(entry, &known).and_then(|()| self.settle(entry, &known));
+        if let Err(error) = settled {
             tracing::warn!(sandbox = entry.id, %error, "what a shared sandbox changed could not be published");
         }
     }
