@@ -20,7 +20,7 @@ pub struct World {
 /// The launcher of these tests: an example of this crate, built beside them.
 pub fn launcher() -> Launcher {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let program = test.parent().unwrap().parent().unwrap().join("examples/agent_launch");
     assert!(program.is_file(), "{} is missing: cargo build -p enclos-agent --examples", program.display());
     Launcher::start(program).unwrap()
 }

@@ -12,7 +12,7 @@ use enclos_testkit::host::pids_marked;
 /// The launcher of these tests: an example of this crate, built beside them.
 pub fn launcher_program() -> std::path::PathBuf {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let program = test.parent().unwrap().parent().unwrap().join("examples/judge_launch");
     assert!(program.is_file(), "{} is missing: cargo build -p enclos-judge --examples", program.display());
     program
 }

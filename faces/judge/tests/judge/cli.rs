@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 fn judge(words: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let program = test.parent().unwrap().parent().unwrap().join("examples/judge_launch");
     Command::new(program).arg("judge").args(words).output().unwrap()
 }
 
@@ -88,7 +88,7 @@ fn what_is_no_command_is_a_usage_error() {
 fn a_user_without_rights_is_told_what_is_missing_and_may_do_without() {
     use std::os::unix::fs::PermissionsExt;
     let test = std::env::current_exe().unwrap();
-    let built = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let built = test.parent().unwrap().parent().unwrap().join("examples/judge_launch");
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("launch");
     std::fs::copy(built, &program).unwrap();

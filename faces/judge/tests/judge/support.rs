@@ -9,7 +9,7 @@ use enclos_sandbox::Launcher;
 /// The launcher of these tests: an example of this crate, built beside them.
 pub fn launcher() -> Launcher {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples/launch");
+    let program = test.parent().unwrap().parent().unwrap().join("examples/judge_launch");
     assert!(program.is_file(), "{} is missing: cargo build -p enclos-judge --examples", program.display());
     Launcher::start(program).unwrap()
 }
