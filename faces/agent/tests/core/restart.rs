@@ -25,7 +25,7 @@ struct Server {
 impl Server {
     fn start(directory: &std::path::Path) -> Server {
         let mut command = Command::new(program("server"));
-        command.arg(program("launch")).arg(directory.join("agent")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(program("agent_launch")).arg(directory.join("agent")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -37,7 +37,7 @@ impl Server {
 /// The next server, in this process.
 fn next(directory: tempfile::TempDir) -> World {
     let settings = World::settings(directory.path(), "[agent]\nkeep = \"2s\"");
-    let agent = LocalAgent::open(settings, launcher(), Some(&program("launch"))).unwrap();
+    let agent = LocalAgent::open(settings, launcher(), Some(&program("agent_launch"))).unwrap();
     World { agent, caller: caller("alice"), directory }
 }
 
@@ -123,7 +123,7 @@ fn without_a_keeper_a_killed_server_takes_its_sandboxes_along() {
     child.wait().unwrap();
     // The next one is told to keep nothing: what the keeper holds is nobody's, and goes with it when its time is over.
     let settings = World::settings(directory.path(), "[agent]\non-exit = \"destroy\"");
-    let agent = LocalAgent::open(settings, launcher(), Some(&program("launch"))).unwrap();
+    let agent = LocalAgent::open(settings, launcher(), Some(&program("agent_launch"))).unwrap();
     let world = World { agent, caller: caller("alice"), directory };
     let found = world.agent.sandbox(&world.caller, &id).unwrap();
     assert_eq!((found.status, found.problem.as_deref()), (SandboxStatus::Error, Some("the server ended and nobody kept it")));
