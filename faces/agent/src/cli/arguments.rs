@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::remote;
 use super::words::{Flag, Given, Record};
 use crate::api::{Level, Network, Preset, Resources, Rule};
 
@@ -35,11 +36,11 @@ flags! {
 
 const SHELL_COMMAND: Record = Record {
     name: "shell",
-    operands: "DIR [FLAGS] [-- COMMAND…]",
+    operands: "DIR|SANDBOX [FLAGS] [-- COMMAND…]",
     plain: (1, 1),
     rest: true,
-    flags: &[&PRESET, &RULE, &NET, &SHELL, &IMAGE, &MEMORY, &PROCESSES, &DISK, &TIMEOUT, &ENV, &ACCEPT, &BEST_EFFORT, &STATE],
-    help: "A shell, or a command, in a sandbox that shows a copy of DIR; what it changed is brought back if you say so. Needs no server",
+    flags: &[&remote::SERVER, &remote::KEY, &PRESET, &RULE, &NET, &SHELL, &IMAGE, &MEMORY, &PROCESSES, &DISK, &TIMEOUT, &ENV, &ACCEPT, &BEST_EFFORT, &STATE],
+    help: "A shell, or a command, in a sandbox that shows a copy of DIR; what it changed is brought back if you say so. Needs no server. Of a sandbox on a server (sb_…): a terminal in it",
 };
 
 const IMAGE_ADD: Record = Record {
@@ -55,11 +56,16 @@ const IMAGE_LIST: Record =
 const IMAGE_REMOVE: Record =
     Record { name: "image rm", operands: "NAME…", plain: (1, 1000), rest: false, flags: &[&STATE], help: "Remove root file systems" };
 
-/// Every command, in the order of the help.
-pub const COMMANDS: [&Record; 4] = [&SHELL_COMMAND, &IMAGE_ADD, &IMAGE_LIST, &IMAGE_REMOVE];
+/// Commands that need no server, in the order of the help.
+const OWN: [&Record; 4] = [&SHELL_COMMAND, &IMAGE_ADD, &IMAGE_LIST, &IMAGE_REMOVE];
+
+/// Every command.
+fn commands() -> impl Iterator<Item = &'static Record> {
+    OWN.into_iter().chain(remote::commands().map(|entry| &entry.record))
+}
 
 /// What is asked for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Command {
     /// Text to print.
     Help(String),
@@ -67,6 +73,10 @@ pub enum Command {
     Shell(Box<Shell>),
     /// `image`.
     Image(Image),
+    /// One that asks a server.
+    Remote(&'static remote::Entry, Given),
+    /// `shell` of a sandbox on a server.
+    RemoteShell(Given),
 }
 
 /// Of `image`.
@@ -138,14 +148,14 @@ const OVER_PRESETS: i32 = 1000;
 /// One line that names the word and what would be right.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut args = args.peekable();
-    let names = || COMMANDS.iter().map(|record| record.name).collect::<Vec<_>>().join(", ");
+    let names = || commands().map(|record| record.name).collect::<Vec<_>>().join(", ");
     let Some(first) = args.next() else { return Err(format!("the command is missing: write one of {} (--help tells more)", names())) };
     let first = first.into_string().map_err(|word| format!("{} is no text", word.display()))?;
     if matches!(&first[..], "--help" | "-h" | "help") {
         return Ok(Command::Help(help()));
     }
     let mut name = first;
-    if COMMANDS.iter().any(|record| record.name.split_once(' ').is_some_and(|(group, _)| group == name)) {
+    if commands().any(|record| record.name.split_once(' ').is_some_and(|(group, _)| group == name)) {
         match args.peek().and_then(|word| word.to_str()) {
             Some("--help" | "-h") => return Ok(Command::Help(help_of(&name))),
             Some(word) => name = format!("{name} {word}"),
@@ -153,16 +163,20 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
         }
         args.next();
     }
-    let Some(record) = COMMANDS.iter().find(|record| record.name == name) else {
+    let Some(record) = commands().find(|record| record.name == name) else {
         return Err(format!("{name:?} is not a command: write one of {}", names()));
     };
     let given = record.read(args)?;
     if given.help {
         return Ok(Command::Help(record.text()));
     }
+    if let Some(entry) = remote::commands().find(|entry| entry.record.name == record.name) {
+        return Ok(Command::Remote(entry, given));
+    }
     let state = given.one(&STATE).map(PathBuf::from);
     let json = given.on(&JSON);
     Ok(match record.name {
+        "shell" if remote::is_sandbox(&given.plain[0]) => Command::RemoteShell(given),
         "shell" => Command::Shell(Box::new(shell(&given)?)),
         "image add" => {
             let action = ImageAction::Add(given.plain[0].clone(), PathBuf::from(&given.plain[1]));
@@ -224,7 +238,7 @@ pub fn rules(given: &Given) -> Result<Vec<Rule>, String> {
 
 fn help() -> String {
     let mut text = "Gives an agent, or any program, a project to work on, and nothing else.\n\n".to_owned();
-    for record in COMMANDS {
+    for record in commands() {
         text += &format!("enclos agent {} {}\n    {}\n", record.name, record.operands, record.help);
     }
     text + "\nenclos agent COMMAND --help names its flags. Start with: enclos agent shell .\n\n\
@@ -232,8 +246,8 @@ fn help() -> String {
 }
 
 fn help_of(group: &str) -> String {
-    let of = |record: &&&Record| record.name.split_once(' ').is_some_and(|(name, _)| name == group);
-    COMMANDS.iter().filter(of).map(|record| record.text()).collect::<Vec<_>>().join("\n")
+    let of = |record: &&Record| record.name.split_once(' ').is_some_and(|(name, _)| name == group);
+    commands().filter(of).map(|record| record.text()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -255,6 +269,9 @@ mod tests {
         let rules = enclos_vfs::Rules::new(&shell.rules).unwrap();
         let level = |path: &str| rules.explain(&enclos_vfs::TreePath::parse(path).unwrap()).level;
         assert_eq!((level("a"), level("out/x")), (Level::Read, Level::Write));
+        assert!(matches!(read("ls --json").unwrap(), Command::Remote(entry, _) if entry.record.name == "ls"));
+        assert!(matches!(read("codebase create dir").unwrap(), Command::Remote(entry, _) if entry.record.name == "codebase create"));
+        assert!(matches!(read("shell sb_0123456789abcdef").unwrap(), Command::RemoteShell(_)));
         let Command::Image(image) = read("image add x/y:1 file --state /s").unwrap() else { panic!() };
         assert_eq!((image.action, image.state), (ImageAction::Add("x/y:1".to_owned(), "file".into()), Some("/s".into())));
     }
@@ -274,7 +291,7 @@ mod tests {
             ("frobnicate", "\"frobnicate\" is not a command"),
             ("image", "\"image\" is not a command"),
             ("image frob", "\"image frob\" is not a command"),
-            ("shell", "something is missing: write shell DIR"),
+            ("shell", "something is missing: write shell DIR|SANDBOX"),
             ("shell a b", "\"b\" is too much"),
             ("shell a --presett x", "--presett is not known to shell: did you mean --preset?"),
             ("shell a --preset safe", "--preset: \"safe\" is not one: a preset is one of agent-safe"),
@@ -290,6 +307,9 @@ mod tests {
             ("shell a --", "the command after -- is missing"),
             ("shell a --shell /bin/sh -- true", "--shell: the command after --"),
             ("image ls -- x", "--: image ls runs no command"),
+            ("exec sb_1", "something is missing: write exec SANDBOX -- COMMAND…"),
+            ("ls x", "\"x\" is too much"),
+            ("commit sb_1 --dropdenied", "--dropdenied is not known to commit: did you mean --drop-denied?"),
             ("image add x", "something is missing: write image add NAME DIR|ARCHIVE"),
         ] {
             let message = read(line).unwrap_err();
@@ -300,7 +320,7 @@ mod tests {
     #[test]
     fn help_names_every_command_and_flag() {
         let Command::Help(text) = read("--help").unwrap() else { panic!() };
-        for record in COMMANDS {
+        for record in commands() {
             assert!(text.contains(record.name));
             let Command::Help(own) = read(&format!("{} --help", record.name)).unwrap() else { panic!() };
             assert!(record.flags.iter().all(|flag| own.contains(flag.name)), "{own}");

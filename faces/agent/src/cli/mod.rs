@@ -2,11 +2,12 @@
 //!
 //! - [`words`], [`arguments`]: what may be written; the help is made from it.
 //! - [`shell`]: a sandbox on a copy of a directory, without a server. - [`keep`]: what it changed, brought back.
-//! - [`image`]: root file systems.
+//! - [`image`]: root file systems. - [`remote`]: the words that ask a server.
 
 mod arguments;
 mod image;
 mod keep;
+mod remote;
 mod shell;
 mod state;
 mod words;
@@ -35,7 +36,17 @@ pub fn main(args: impl Iterator<Item = OsString>, launcher: impl FnOnce() -> Res
             Ok(text) => print(&text),
             Err(line) => fail(exit::FAILURE, &line),
         },
+        Ok(Command::Remote(entry, given)) => done(remote::run(entry, &given)),
+        Ok(Command::RemoteShell(given)) => done(remote::shell(&given)),
         Err(line) => fail(USAGE, &line),
+    }
+}
+
+fn done(done: Result<remote::Done, String>) -> ExitCode {
+    match done {
+        Ok(remote::Done::Text(text)) => print(&text),
+        Ok(remote::Done::Status(code)) => ExitCode::from(code),
+        Err(line) => fail(exit::FAILURE, &line),
     }
 }
 

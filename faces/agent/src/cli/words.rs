@@ -80,7 +80,8 @@ impl Record {
             let more = if self.rest { "; a command follows --" } else { "" };
             return Err(format!("{:?} is too much: {} {} is right{more}", given.plain[most], self.name, self.operands));
         }
-        if given.plain.len() < least {
+        let no_command = self.operands.contains(" -- ") && given.rest.as_ref().is_none_or(Vec::is_empty);
+        if given.plain.len() < least || no_command {
             return Err(format!("something is missing: write {} {}", self.name, self.operands));
         }
         Ok(given)
