@@ -36,8 +36,14 @@ pub const COMMANDS: &[Entry] = &[
 ];
 
 fn table(list: &[Value]) -> String {
-    let columns =
-        [("codebase", "id"), ("name", "name"), ("version", "version"), ("files", "file_count"), ("size", "size"), ("changed", "updated_at")];
+    let columns = [
+        ("codebase", "id"),
+        ("name", "name"),
+        ("version", "version"),
+        ("files", "file_count"),
+        ("size", "size"),
+        ("changed", "updated_at"),
+    ];
     show::table(list, &columns)
 }
 
@@ -51,7 +57,8 @@ pub fn upload(server: &Server, directory: &Path, name: Option<&str>) -> Result<S
     let made = server.json("POST", "/v1/agent/codebases", Some(&json!({ "name": name.unwrap_or(&own) })))?;
     let id = made["id"].as_str().ok_or("the server's answer names no codebase")?.to_owned();
     let place = format!("/v1/agent/codebases/{}", escape(&id));
-    let sent = pack(&full, |from| server.send("PUT", &format!("{place}/archive?replace=true"), "application/json", Body::Stream(from))?.json());
+    let sent =
+        pack(&full, |from| server.send("PUT", &format!("{place}/archive?replace=true"), "application/json", Body::Stream(from))?.json());
     match sent {
         Ok((_, left_out)) => {
             for (path, what) in left_out {

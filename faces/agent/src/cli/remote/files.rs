@@ -10,7 +10,6 @@ use super::http::{Body, Server, escape};
 use super::sandboxes::entry;
 use super::{Done, Entry, KEY, SERVER};
 
-
 /// Commands about files.
 pub const COMMANDS: &[Entry] = &[
     entry!("cp" "FROM TO" (2, 2), false, [], "Copy a file into a sandbox or out of it: one of both is SANDBOX:PATH, - is standard input or output", copy),
@@ -44,7 +43,9 @@ fn copy(server: &Server, given: &Given) -> Result<Done, String> {
                 let mut file = File::open(from).map_err(fail)?;
                 let stat = file.metadata().map_err(fail)?;
                 if !stat.is_file() {
-                    return Err(format!("{from}: only files are copied one by one; a directory goes into a codebase (enclos agent create {from})"));
+                    return Err(format!(
+                        "{from}: only files are copied one by one; a directory goes into a codebase (enclos agent create {from})"
+                    ));
                 }
                 send(server, sandbox, &path, stat.permissions().mode() & 0o777, &mut file)?;
             }
@@ -64,7 +65,11 @@ fn copy(server: &Server, given: &Given) -> Result<Done, String> {
             }
             done?;
         }
-        _ => return Err("one of both, and only one, is SANDBOX:PATH, e.g. enclos agent cp notes.txt sb_0123456789abcdef:notes.txt".to_owned()),
+        _ => {
+            return Err(
+                "one of both, and only one, is SANDBOX:PATH, e.g. enclos agent cp notes.txt sb_0123456789abcdef:notes.txt".to_owned()
+            );
+        }
     }
     Ok(Done::Text(String::new()))
 }

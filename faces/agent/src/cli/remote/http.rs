@@ -443,7 +443,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_one_line() {
         for (answer, told) in [
-            (&b"HTTP/1.1 404 Not Found\r\n\r\n{\"error\": {\"message\": \"sandbox \\\"x\\\" is not known\"}}"[..], "sandbox \"x\" is not known"),
+            (
+                &b"HTTP/1.1 404 Not Found\r\n\r\n{\"error\": {\"message\": \"sandbox \\\"x\\\" is not known\"}}"[..],
+                "sandbox \"x\" is not known",
+            ),
             (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>", "the server answers 502"),
             (b"SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
             (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}", "middle of an answer"),

@@ -47,9 +47,11 @@ macro_rules! flag {
 use flag;
 
 /// Where the server is.
-pub const SERVER: Flag = flag!("--server" "ADDRESS" false "http://HOST:PORT or unix:/PATH (default: $ENCLOS_SERVER, else http://127.0.0.1:42920)");
+pub const SERVER: Flag =
+    flag!("--server" "ADDRESS" false "http://HOST:PORT or unix:/PATH (default: $ENCLOS_SERVER, else http://127.0.0.1:42920)");
 /// Who asks.
-pub const KEY: Flag = flag!("--key" "KEY" false "the key to call with (default: $ENCLOS_KEY; others on this host see what is written here)");
+pub const KEY: Flag =
+    flag!("--key" "KEY" false "the key to call with (default: $ENCLOS_KEY; others on this host see what is written here)");
 
 /// Every command that asks a server, in the order of the help.
 pub fn commands() -> impl Iterator<Item = &'static Entry> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::arguments::{self, ENV, IMAGE, JSON, MEMORY, NET, PRESET, PROCESSES, DISK, RULE, SHELL, TIMEOUT};
+use super::super::arguments::{self, DISK, ENV, IMAGE, JSON, MEMORY, NET, PRESET, PROCESSES, RULE, SHELL, TIMEOUT};
 use super::super::words::{Flag, Given, Record};
 use super::http::{Server, escape};
 use super::{Done, Entry, KEY, SERVER, codebases, command, flag, id, show, shown, terminal};

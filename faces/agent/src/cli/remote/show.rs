@@ -50,8 +50,14 @@ pub fn rules(rules: &[Value]) -> String {
 
 /// Sandboxes.
 pub fn sandboxes(list: &[Value]) -> String {
-    let columns =
-        [("sandbox", "id"), ("status", "status"), ("codebase", "codebase_id"), ("version", "version"), ("labels", "labels"), ("expires", "expires_at")];
+    let columns = [
+        ("sandbox", "id"),
+        ("status", "status"),
+        ("codebase", "codebase_id"),
+        ("version", "version"),
+        ("labels", "labels"),
+        ("expires", "expires_at"),
+    ];
     table(list, &columns)
 }
 

@@ -76,12 +76,10 @@ impl Relay<'_> {
                 Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => true,
                 Err(error) => return Err(format!("the terminal: {error}")),
             };
-            let (of_socket, of_stdin) = if full { (PollFlags::IN | PollFlags::OUT, PollFlags::empty()) } else { (PollFlags::IN, PollFlags::IN) };
-            let mut ready = [
-                PollFd::new(self.socket.get_ref(), of_socket),
-                PollFd::new(self.signals, PollFlags::IN),
-                PollFd::new(&stdin, of_stdin),
-            ];
+            let (of_socket, of_stdin) =
+                if full { (PollFlags::IN | PollFlags::OUT, PollFlags::empty()) } else { (PollFlags::IN, PollFlags::IN) };
+            let mut ready =
+                [PollFd::new(self.socket.get_ref(), of_socket), PollFd::new(self.signals, PollFlags::IN), PollFd::new(&stdin, of_stdin)];
             match poll(&mut ready, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(format!("poll: {errno}")),
