@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use enclos_testkit::http::PATIENCE;
+const PATIENCE: Duration = Duration::from_secs(5);
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -105,7 +105,9 @@ impl Screen {
             let left = until.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{text:?} is not shown: {:?}", self.seen);
             let mut ready = [PollFd::new(&self.master, PollFlags::IN)];
-            poll(&mut ready, Timespec::try_from(left).ok().as_ref()).unwrap();
+            if poll(&mut ready, Timespec::try_from(left).ok().as_ref()).unwrap() == 0 {
+                continue;
+            }
             let mut buffer = [0_u8; 4096];
             let count = rustix::io::read(&self.master, &mut buffer).unwrap();
             self.seen += &String::from_utf8_lossy(&buffer[..count]);

@@ -58,18 +58,18 @@ impl Screen {
         // Told with the word that it runs.
         let until = Instant::now() + PATIENCE;
         let master = loop {
+            // Asked first: what has ended has said before that it ran, if it did.
+            let over = child.has_ended() || Instant::now() > until;
             match child.terminal() {
                 Some(master) => break Some(master),
-                None if child.has_ended() || Instant::now() > until => break None,
+                None if over => break None,
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         };
-        let reins = Reins::of(life, &child);
-        match (master, reins) {
-            (Some(master), Some(reins)) => Ok(Screen { child: Some(child), master: master.into(), held: Arc::default(), reins }),
-            (Some(_), None) if child.has_ended() => Err(AgentError::Precondition(format!("{:?} has ended at once", words[0]))),
-            _ => Err(no_shell(child, &words[0], &directory)),
-        }
+        let Some(master) = master else { return Err(no_shell(child, &words[0], &directory)) };
+        // One that does little has ended by now; what it showed is in its terminal still.
+        let reins = Reins::of(life, &child).unwrap_or_else(|| Reins::gone(life));
+        Ok(Screen { child: Some(child), master: master.into(), held: Arc::default(), reins })
     }
 
     /// What it takes to end it.

@@ -45,43 +45,51 @@ pub struct Shell {
 pub struct Reins {
     life: Arc<Life>,
     pid: i32,
-    process: Arc<OwnedFd>,
+    /// `None`: it is gone, and its number may be another's.
+    process: Option<Arc<OwnedFd>>,
 }
 
 impl Reins {
     /// Of a process.
     pub fn of(life: &Arc<Life>, child: &Child) -> Option<Reins> {
         let pid = i32::try_from(child.host_pid()?).ok()?;
-        Some(Reins { life: Arc::clone(life), pid, process: Arc::new(tree::descriptor(pid)?) })
+        Some(Reins { life: Arc::clone(life), pid, process: Some(Arc::new(tree::descriptor(pid)?)) })
+    }
+
+    /// Of a process that has ended already.
+    pub fn gone(life: &Arc<Life>) -> Reins {
+        Reins { life: Arc::clone(life), pid: 0, process: None }
     }
 
     /// Kills the shell and everything below it.
     pub fn kill(&self) {
+        let Some(process) = &self.process else { return };
         // First what it started, while that is below it.
         tree::kill_below(&self.life, self.pid, 0);
-        let _ = pidfd_send_signal(&*self.process, Signal::KILL);
+        let _ = pidfd_send_signal(process, Signal::KILL);
         tree::kill_below(&self.life, self.pid, 0);
     }
 
     /// Whether the shell has ended.
     pub fn has_ended(&self) -> bool {
+        let Some(process) = &self.process else { return true };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        matches!(poll(&mut [PollFd::new(&*self.process, PollFlags::IN)], Some(&now)), Ok(1))
+        matches!(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)), Ok(1))
     }
 
     /// Of a process that another server has started.
     pub fn adopt(life: &Arc<Life>, pid: i32, process: OwnedFd) -> Reins {
-        Reins { life: Arc::clone(life), pid, process: Arc::new(process) }
+        Reins { life: Arc::clone(life), pid, process: Some(Arc::new(process)) }
     }
 
     /// The process, and a descriptor of it.
     pub fn process(&self) -> (i32, Option<OwnedFd>) {
-        (self.pid, self.process.try_clone().ok())
+        (self.pid, self.process.as_ref().and_then(|process| process.try_clone().ok()))
     }
 
     fn signal(&self, signal: Signal) {
         // An error means that it is gone.
-        let _ = pidfd_send_signal(&*self.process, signal);
+        let _ = self.process.as_ref().map(|process| pidfd_send_signal(process, signal));
     }
 }
 
@@ -132,13 +140,13 @@ impl Shell {
     pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>, output: u64) -> Option<Shell> {
         let [control, process, stdout, stderr] = <[OwnedFd; 4]>::try_from(descriptors).ok()?;
         let capture = Capture::new([Some(stdout), Some(stderr)], output, false).ok()?;
-        let reins = Reins { life: Arc::clone(life), pid, process: Arc::new(process) };
+        let reins = Reins { life: Arc::clone(life), pid, process: Some(Arc::new(process)) };
         Some(Shell { life: Arc::clone(life), child: None, control, behind: true, capture, last: 0, reins })
     }
 
     /// What it takes for another server to go on with it: its number, and descriptors.
     pub fn keep(&self) -> Option<(i32, Vec<OwnedFd>)> {
-        let mut descriptors = vec![self.control.try_clone().ok()?, self.reins.process.try_clone().ok()?];
+        let mut descriptors = vec![self.control.try_clone().ok()?, self.reins.process.as_ref()?.try_clone().ok()?];
         for (_, stream) in self.capture.open() {
             descriptors.push(stream.try_clone_to_owned().ok()?);
         }
