@@ -105,7 +105,11 @@ fn both(stage: &Stage, scripts: &[&str], judge: impl Fn(&[String], &Path) -> Res
             Ok(text) => told.push(text),
             Err(text) => return Seen::Escaped(text),
         }
-        let _ = std::fs::remove_dir_all(stage.world.path("out"));
+        // The overlay's own directory is closed to everybody, and only its owner or root can open it.
+        let _ = std::fs::set_permissions(stage.world.path("out/layers-of-it/space/work/work"), PermissionsExt::from_mode(0o700));
+        if let Err(error) = std::fs::remove_dir_all(stage.world.path("out")) {
+            return Seen::Escaped(format!("what was laid out cannot be removed: {error}"));
+        }
     }
     Seen::Held(told.join("; "))
 }
