@@ -20,7 +20,7 @@ use crate::{CgroupError, Controller, ControllerSet, Host, Limits, Missing, Name,
 pub struct Group {
     pub(crate) name: Name,
     pub(crate) nodes: Vec<Node>,
-    pub(crate) v1_procs: Vec<OwnedFd>,
+    pub(crate) v1_tasks: Vec<OwnedFd>,
     pub(crate) unmetered: Vec<(Controller, Missing)>,
     pub(crate) weaker: Vec<String>,
     /// The limit on memory last set, in bytes.
@@ -61,7 +61,7 @@ impl Host {
         let mut group = Group {
             name: name.clone(),
             nodes: Vec::with_capacity(layout.v1.len() + 1),
-            v1_procs: Vec::with_capacity(layout.v1.len()),
+            v1_tasks: Vec::with_capacity(layout.v1.len()),
             unmetered: layout.missing,
             weaker: Vec::new(),
             memory_limit: None,
@@ -80,8 +80,8 @@ impl Host {
         }
         group.apply(limits)?;
         for node in group.nodes.iter().filter(|node| node.version == Version::V1) {
-            let procs = open_write(&node.dir, "cgroup.procs").map_err(|errno| group.io("open", node, "cgroup.procs", errno))?;
-            group.v1_procs.push(procs);
+            let tasks = open_write(&node.dir, "tasks").map_err(|errno| group.io("open", node, "tasks", errno))?;
+            group.v1_tasks.push(tasks);
         }
         Ok(group)
     }
@@ -100,18 +100,19 @@ impl Group {
         self.nodes.iter().find(|node| node.version == Version::V2).map(|node| node.dir.as_fd())
     }
 
-    /// One write-only `cgroup.procs` for each v1 hierarchy it is in. A child enters by writing `0` to each, before it runs anything.
+    /// One write-only `tasks` for each v1 hierarchy it is in. A child enters by writing `0` to each, before it runs anything and while it has one thread:
+    /// that moves the writing thread alone, for which the kernel need not stop every fork of the host (`cgroup.procs` takes that lock, and waits for RCU).
     ///
     /// It may do so in whatever namespaces and under whatever user id it has by then: since Linux 5.17 (and stable kernels of early 2022)
     /// the rights of whoever opened the file count, not those of the writer; on older kernels write before giving up root.
     #[must_use]
-    pub fn v1_procs(&self) -> &[OwnedFd] {
-        &self.v1_procs
+    pub fn v1_tasks(&self) -> &[OwnedFd] {
+        &self.v1_tasks
     }
 
-    /// Closes [`v1_procs`](Group::v1_procs), which nothing needs once the child is in.
-    pub fn close_v1_procs(&mut self) {
-        self.v1_procs = Vec::new();
+    /// Closes [`v1_tasks`](Group::v1_tasks), which nothing needs once the child is in.
+    pub fn close_v1_tasks(&mut self) {
+        self.v1_tasks = Vec::new();
     }
 
     /// Whether it is in no hierarchy at all: nothing was asked of it that this host can do.

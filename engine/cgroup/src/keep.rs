@@ -74,7 +74,7 @@ impl Group {
         Ok(Group {
             name: name.clone(),
             nodes,
-            v1_procs: Vec::new(),
+            v1_tasks: Vec::new(),
             unmetered: Vec::new(),
             weaker: Vec::new(),
             memory_limit: limits.memory,

@@ -9,7 +9,7 @@
 //!
 //! A [`Group`] is one sandbox's directory in each hierarchy it needs, mostly one: the v2 tree. A hybrid host adds v1 memory and v1 pids.
 //! A process is born into the v2 part (`CLONE_INTO_CGROUP`, [`Group::v2_dir`]) and enters the v1 parts itself, by writing `0` to inherited
-//! descriptors ([`Group::v1_procs`]) before it runs anything.
+//! descriptors ([`Group::v1_tasks`]) before it runs anything.
 //!
 //! ```text
 //! v1   <mount>/<our own group>/enclos-PID-START-PIDNS-N            what limits us limits it

@@ -32,7 +32,7 @@ impl Group {
 
     fn remove_within(&mut self, deadline: Deadline) -> Result<(), CgroupError> {
         // Write handles on a group's files do not hold it, but they would be of no use any more.
-        self.close_v1_procs();
+        self.close_v1_tasks();
         let mut first_error = None;
         for node in std::mem::take(&mut self.nodes) {
             match remove_node(&node, self.name.as_str(), deadline) {

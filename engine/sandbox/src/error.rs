@@ -34,7 +34,7 @@ stages! {
     JoinUserAfter = "join the second user namespace",
     /// `setns(2)`.
     JoinPid = "join the pid namespace",
-    /// cgroup.procs.
+    /// `cgroup.procs` of v2, `tasks` of v1.
     JoinCgroup = "enter the control group",
     /// `setresuid(2)` and friends during set-up.
     BecomeSetup = "take the sandbox's ids",

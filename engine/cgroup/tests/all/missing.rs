@@ -33,7 +33,7 @@ fn meters_without_a_controller_are_named_and_their_figures_absent() {
     assert!(group.cpu_usec().is_err(), "no clock is an error, not 0");
     assert!(group.kill().is_err() && group.freeze(std::time::Duration::ZERO).is_err() && group.populated().is_err());
     assert!(group.set_memory(Some(1)).is_err() && group.set_pids(Some(1)).is_err());
-    assert!(group.oom_watch().unwrap().is_none() && group.v2_dir().is_none() && group.v1_procs().is_empty());
+    assert!(group.oom_watch().unwrap().is_none() && group.v2_dir().is_none() && group.v1_tasks().is_empty());
     group.remove().unwrap();
 }
 

@@ -69,7 +69,7 @@ fn a_child_enters_v1_by_an_inherited_descriptor_even_as_another_user() {
     }
     for host in hosts(TEST, &[Controller::Memory, Controller::Pids]) {
         let mut group = make(&host, &Limits { memory: Some(64 << 20), pids: Some(20), ..Limits::default() });
-        let [memory, pids] = group.v1_procs() else {
+        let [memory, pids] = group.v1_tasks() else {
             assert_eq!(host.kind(), Kind::V2, "memory and pids are two hierarchies on v1");
             skip(TEST, "v1 memory and pids in hierarchies of their own");
             continue;

@@ -131,7 +131,7 @@ fn open_proc() -> Result<OwnedFd, Errno> {
     rustix::fs::open(c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// `cgroup.procs` takes "0" for the writing process; the descriptors were opened by the launcher, whose rights count (cgroups(7)).
+/// `cgroup.procs` and `tasks` take "0" for the writing process, which has one thread; the descriptors were opened by the launcher, whose rights count (cgroups(7)).
 fn join_cgroups(program: &Program) -> Result<(), Errno> {
     for procs in &program.cgroups {
         rustix::io::write(procs, b"0")?;

@@ -126,7 +126,7 @@ pub struct Program {
     /// The launcher, watched while waiting for its release: other children may hold copies of its end of the control socket, so that its closing alone
     /// would not be noticed. `None`: the launcher's death kills this process anyway.
     pub launcher: Option<OwnedFd>,
-    /// `cgroup.procs` of v1 hierarchies.
+    /// `tasks` of v1 hierarchies, `cgroup.procs` of v2.
     pub cgroups: Vec<OwnedFd>,
     /// Make the cgroup namespace after entering them.
     pub cgroup_namespace: bool,

@@ -407,7 +407,7 @@ impl TemplateInner {
         send(&slot.socket, b"sandbox", &descriptors).map_err(|e| Failure::about(Stage::Control, e, "slot"))?;
         drop((control_theirs, park_theirs, procs));
         if let Some(group) = &mut group {
-            group.close_v1_procs();
+            group.close_v1_tasks();
         }
         let (pidfd, ready) = await_birth(&control, &slot.fresh)?;
         Ok(Born {
@@ -472,14 +472,14 @@ fn await_birth(control: &OwnedFd, fresh: &Plan) -> Result<(OwnedFd, Option<i32>)
     }
 }
 
-/// One `cgroup.procs` for every hierarchy of a group.
+/// What is written to enter a group, for every hierarchy it is in.
 fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
     let failed = |e: Errno| Failure::about(Stage::JoinCgroup, e, "cgroup.procs");
     let mut out = Vec::new();
     if let Some(directory) = group.v2_dir() {
         out.push(openat(directory, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?);
     }
-    for fd in group.v1_procs() {
+    for fd in group.v1_tasks() {
         out.push(fd.try_clone().map_err(|e| failed(errno_of(&e)))?);
     }
     Ok(out)

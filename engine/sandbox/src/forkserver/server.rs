@@ -21,7 +21,7 @@ use crate::sandbox::send;
 pub struct SlotRequest {
     /// What each sandbox is.
     pub plan: Plan,
-    /// How many `cgroup.procs` descriptors come with each sandbox.
+    /// How many descriptors of control groups to enter come with each sandbox.
     pub groups: usize,
 }
 

@@ -83,7 +83,7 @@ pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> R
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
     let first = launch.first.map(|(request, given)| First { request: request.encode(FIRST_ID), given });
     let mask = Blocked::all();
-    let groups = duplicate_all(launch.group.map_or(&[], Group::v1_procs))?;
+    let groups = duplicate_all(launch.group.map_or(&[], Group::v1_tasks))?;
     let mut program = program(plan, groups, theirs, first, mask.previous(), opens_here(plan))?;
     program.launcher = Some(own_pidfd()?);
     program.wait_release |= launch.hold;

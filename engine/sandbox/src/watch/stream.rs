@@ -1,5 +1,6 @@
 //! One output stream that passes through us: counted, capped, and handed on.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use enclos_sys::Errno;
@@ -99,12 +100,14 @@ impl Stream {
 
     fn read(&mut self) -> Option<u8> {
         let source = self.source.as_ref()?;
-        let mut chunk = [0u8; CHUNK];
-        let read = match rustix::io::read(source, &mut chunk) {
-            Ok(read) => read,
+        // Not cleared before it is read into: most commands write nothing, and clearing costs more than the rest of this.
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let chunk = match rustix::io::read(source, &mut chunk) {
+            Ok((chunk, _)) => chunk,
             Err(Errno::INTR | Errno::AGAIN) => return None,
-            Err(_) => 0,
+            Err(_) => &mut [],
         };
+        let read = chunk.len();
         if read == 0 {
             self.source = None;
             return None;
