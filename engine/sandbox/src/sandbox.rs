@@ -280,6 +280,13 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Kills everything in it, as [`Sandbox::destroy`], and reads no meters first.
+    pub fn end(self) {
+        self.inner.end();
+    }
+}
+
 /// Brings a sandbox that is being made from the start its workspace.
 fn bring(started: &Started, plan: &Plan, workspace: &Workspace) -> Result<()> {
     let (message, trees) = if launch::opens_here(plan) {

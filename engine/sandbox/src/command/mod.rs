@@ -5,9 +5,10 @@ pub(crate) mod tree;
 mod wiring;
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -284,11 +285,17 @@ impl Command {
         let [stdin, stdout, stderr] = run.take_pipes()?;
         let killer = run.control().try_clone_to_owned().map_err(|e| Failure::new(Stage::Prepare, launch::idmap::errno_of(&e)))?;
         let (pid, id, shared, terminal) = (run.pid(), run.id(), run.shared(), run.take_terminal());
+        let end = Arc::new(End::new()?);
+        let told = TellsEnd(Arc::clone(&end));
+        let watch = move || {
+            let _told = told;
+            run.finish().map(|(outcome, _)| outcome)
+        };
         let thread = std::thread::Builder::new()
             .name("enclos-watch".to_owned())
-            .spawn(move || run.finish().map(|(outcome, _)| outcome))
+            .spawn(watch)
             .map_err(|e| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "watching thread"))?;
-        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), pid, id, shared, terminal, outcome: None })
+        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), end, pid, id, shared, terminal, outcome: None })
     }
 }
 
@@ -303,6 +310,7 @@ pub struct Child {
     pub stderr: Option<std::fs::File>,
     control: OwnedFd,
     thread: Option<std::thread::JoinHandle<Result<Outcome>>>,
+    end: Arc<End>,
     pid: i32,
     /// The command's name in its sandbox.
     id: u32,
@@ -371,7 +379,13 @@ impl Child {
     /// Whether it has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+        self.end.come.load(Ordering::Acquire)
+    }
+
+    /// A descriptor that becomes readable (poll(2), `POLLIN`) when it has ended, and stays so. Nothing is to be read from it.
+    #[must_use]
+    pub fn end(&self) -> BorrowedFd<'_> {
+        self.end.event.as_fd()
     }
 
     /// Closes its input and waits.
@@ -387,6 +401,31 @@ impl Child {
         let outcome = thread.join().unwrap_or_else(|_| Err(Error::InitLost("the watching thread failed".to_owned())))?;
         self.outcome = Some(outcome.clone());
         Ok(outcome)
+    }
+}
+
+/// That a command has ended, for whoever asks and for whoever waits for more than that.
+#[derive(Debug)]
+struct End {
+    come: AtomicBool,
+    /// An event descriptor (eventfd(2)).
+    event: OwnedFd,
+}
+
+impl End {
+    fn new() -> Result<End> {
+        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
+        Ok(End { come: AtomicBool::new(false), event: event.map_err(|e| Failure::about(Stage::Prepare, e, "eventfd"))? })
+    }
+}
+
+/// Held by the thread that watches: told however that thread ends.
+struct TellsEnd(Arc<End>);
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        self.0.come.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.0.event, &1u64.to_ne_bytes());
     }
 }
 

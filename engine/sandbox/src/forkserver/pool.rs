@@ -2,6 +2,7 @@
 
 use std::sync::Weak;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -19,9 +20,17 @@ pub(super) fn retire(retired: &Receiver<Retired>) {
     }
 }
 
+/// How long a taken sandbox is not replaced while another is left.
+///
+/// Making one takes a CPU for a millisecond, and the kernel's locks: right then whoever took the last one needs both.
+const QUIET: Duration = Duration::from_millis(4);
+
 /// Keeps `count` sandboxes parked, until the template is gone.
 pub(super) fn park_ahead(template: &Weak<TemplateInner>, woken: &Receiver<()>, count: usize) {
+    let parked = || template.upgrade().map(|inner| Template { inner }.parked());
     while woken.recv().is_ok() {
+        // Every taken one begins the pause anew, but there are only so many to take.
+        while parked().is_some_and(|left| left > 0) && woken.recv_timeout(QUIET).is_ok() {}
         let Some(inner) = template.upgrade() else { return };
         let template = Template { inner };
         // One that cannot be made now is made by whoever needs it, who is also told why.
