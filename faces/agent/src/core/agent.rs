@@ -62,7 +62,7 @@ impl Inner {
         // What is wrong with the command is told before anything is made.
         exec::words(exec)?;
         self.command_limits(exec.timeout_ms)?;
-        let entry = self.create(caller, new)?;
+        let entry = self.create(caller, new, true)?;
         let done = self.start_entry(&entry).and_then(|_| self.execute(&entry, exec, cancel, watcher));
         let gone = self.destroy_entry(&entry, lifecycle::Why::Asked);
         done.and_then(|result| gone.map(|()| result))
@@ -76,6 +76,10 @@ impl Inner {
 
     fn open_session(&self, caller: &Caller, sandbox: &str, new: &NewSession) -> Result<std::sync::Arc<session::Session>> {
         let entry = self.visible(caller, sandbox)?;
+        if entry.is_passing() {
+            let message = "it runs one command and ends with it: make a sandbox of its own for a session";
+            return Err(AgentError::Precondition(message.to_owned()));
+        }
         exec::check_env("env", &new.env)?;
         if new.shell.len() > 4096 || new.shell.contains('\0') {
             return Err(AgentError::invalid("shell", "a path has at most 4096 bytes, and no zero byte"));
@@ -183,7 +187,7 @@ impl Agent for LocalAgent {
     }
 
     fn create_sandbox(&self, caller: &Caller, new: &NewSandbox) -> Result<Sandbox> {
-        let done = self.inner.create(caller, new).map(|entry| shown(&entry.known().record));
+        let done = self.inner.create(caller, new, false).map(|entry| shown(&entry.known().record));
         let id = done.as_ref().map_or("", |made| &made.id).to_owned();
         self.audited(caller, "create", &id, done)
     }

@@ -40,6 +40,8 @@ pub struct Entry {
     unpublished: AtomicBool,
     /// It is being removed, or is.
     gone: AtomicBool,
+    /// It ends with the call that made it: no record outlives this process, and no keeper has it.
+    passing: bool,
     _share: Share,
 }
 
@@ -49,6 +51,18 @@ impl Entry {
     /// # Errors
     /// Rules that make no sense.
     pub fn new(number: u64, record: Sandbox, share: Share) -> Result<Entry> {
+        Self::made(number, record, share, false)
+    }
+
+    /// Of a sandbox that ends with the call that makes it. What a killed server leaves of it, its workspace, is removed at the next start.
+    ///
+    /// # Errors
+    /// As for [`Entry::new`].
+    pub fn passing(number: u64, record: Sandbox, share: Share) -> Result<Entry> {
+        Self::made(number, record, share, true)
+    }
+
+    fn made(number: u64, record: Sandbox, share: Share, passing: bool) -> Result<Entry> {
         let rules = compile(&record)?;
         Ok(Entry {
             number,
@@ -60,6 +74,7 @@ impl Entry {
             sessions: Mutex::default(),
             unpublished: AtomicBool::new(true),
             gone: AtomicBool::new(false),
+            passing,
             _share: share,
         })
     }
@@ -100,10 +115,17 @@ impl Entry {
         let mut record = was.record.clone();
         change(&mut record);
         let rules = if record.rules == was.record.rules { Arc::clone(&was.rules) } else { compile(&record)? };
-        state.put_sandbox(self.number, &record)?;
+        if !self.passing {
+            state.put_sandbox(self.number, &record)?;
+        }
         let now = Arc::new(Known { record, rules });
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
         Ok(now)
+    }
+
+    /// Whether it ends with the call that made it.
+    pub fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// What lives of it.

@@ -21,7 +21,7 @@ pub(super) type Found = HashMap<String, Item>;
 impl Inner {
     /// Has a living sandbox kept.
     pub(super) fn keep(&self, entry: &Entry, life: &Arc<Life>) {
-        let Some(keeper) = &self.keeper else { return };
+        let Some(keeper) = self.keeper.as_ref().filter(|_| !entry.is_passing()) else { return };
         let life = Arc::clone(life);
         keeper.put(&entry.id, move || {
             let (kept, descriptors) = life.keep()?;

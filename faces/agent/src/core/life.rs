@@ -160,10 +160,8 @@ impl Life {
     pub fn end(&self) {
         self.ending.store(true, Ordering::Release);
         let sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sandbox) = sandbox
-            && let Err(error) = sandbox.destroy()
-        {
-            enclos_host::tracing::warn!(%error, "what is left of a sandbox could not be removed");
+        if let Some(sandbox) = sandbox {
+            sandbox.end();
         }
     }
 }

@@ -97,7 +97,9 @@ impl Inner {
         let _ = life.close(false);
         entry.set_life(None);
         life.end();
-        self.let_go(&entry.id);
+        if !entry.is_passing() {
+            self.let_go(&entry.id);
+        }
         for session in entry.sessions() {
             session.lost(&self.state);
             self.let_go(&session.id);
@@ -116,7 +118,9 @@ impl Inner {
         for session in entry.sessions() {
             self.sessions.remove(session.number, &session.id);
         }
-        self.state.remove_sandbox(&entry.id)?;
+        if !entry.is_passing() {
+            self.state.remove_sandbox(&entry.id)?;
+        }
         let leftover = self.vfs.delete_workspace(&entry.known().record.workspace).map_err(fault::of_store)?;
         self.later.push(move || {
             if let Err(error) = leftover.remove() {

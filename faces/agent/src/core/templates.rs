@@ -10,7 +10,7 @@ use super::fault;
 use crate::api::Result;
 
 /// Sandboxes parked ahead of demand, for a policy that was used before.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
 /// Templates by policy.
 #[derive(Debug)]

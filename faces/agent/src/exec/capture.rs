@@ -60,7 +60,8 @@ impl Capture {
     }
 
     /// Whether both have come to their end.
-    pub fn is_done(&self) -> bool {
+    #[cfg(test)]
+    fn is_done(&self) -> bool {
         self.sources.iter().all(|source| source.from.is_none())
     }
 

@@ -1,7 +1,7 @@
 //! One command, from its start to its result.
 
 use std::io::{ErrorKind, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +25,11 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
-/// How often a command that has closed its output is looked after: there is no descriptor that tells of its end then.
-const LOOK: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
+/// How often a command that was killed is killed again, until it has ended: what it started meanwhile ends too.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Longest sleep where nothing is to happen at any time.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// After everything was killed, for the engine to say so.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -68,22 +71,22 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
     let mut capture = Capture::new(streams, limits.output, watcher.takes_output()).map_err(|e| fault::internal("a pipe", &e))?;
     let mut stdin = Input::new(child.stdin.take(), &exec.stdin)?;
     let deadline = started.checked_add(limits.timeout);
-    let mut cause = None;
-    let mut look = LOOK[0];
+    let mut ending: Option<(Cause, Instant)> = None;
     while !child.has_ended() {
-        if cause.is_none() {
-            cause = ended_by(deadline, cancel);
-            if cause.is_some() {
-                life.kill_tree(&child);
+        ending = ending.or_else(|| Some((ended_by(deadline, cancel)?, Instant::now())));
+        if let Some((_, since)) = ending {
+            if since.elapsed() > LAST_WORDS {
+                break;
             }
-        } else if deadline.is_none_or(|deadline| Instant::now() > deadline + LAST_WORDS) {
-            break;
+            life.kill_tree(&child);
         }
-        let patience = if capture.is_done() || cause.is_some() { look } else { LOOK[1] };
-        look = (look * 2).min(LOOK[1]);
-        let until = deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()).min(patience));
-        let until = if cause.is_some() { patience } else { until };
-        if !wait_and_serve(&mut capture, &mut stdin, &woken, until, watcher)? {
+        let patience = match (ending, deadline) {
+            (Some(_), _) => AGAIN,
+            (None, Some(deadline)) => deadline.saturating_duration_since(Instant::now()),
+            (None, None) => LONG,
+        };
+        let events = [child.end(), woken.as_fd()];
+        if !wait_and_serve(&mut capture, &mut stdin, &events[..1 + usize::from(ending.is_none())], patience, watcher)? {
             cancel.cancel();
         }
     }
@@ -92,7 +95,7 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
     let outcome = child.wait();
     let wall = started.elapsed();
     let kept = capture.finish();
-    let (mut result, engine) = told(life, outcome, cause, &directory, exec)?;
+    let (mut result, engine) = told(life, outcome, ending.map(|(cause, _)| cause), &directory, exec)?;
     result.wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
     result.cpu_us = engine.as_ref().and_then(|outcome| figure(outcome, "cpu"));
     result.memory_peak = engine.as_ref().and_then(|outcome| figure(outcome, "memory-peak"));
@@ -122,14 +125,14 @@ fn ended_by(deadline: Option<Instant>, cancel: &Cancel) -> Option<Cause> {
 fn wait_and_serve(
     capture: &mut Capture,
     stdin: &mut Input<'_>,
-    woken: &OwnedFd,
+    events: &[BorrowedFd<'_>],
     patience: Duration,
     watcher: &dyn Watcher,
 ) -> Result<bool> {
     let time = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(patience.subsec_nanos()) };
     let mut which = [None; 2];
     let happened: Vec<bool> = {
-        let mut fds = vec![PollFd::new(woken, PollFlags::IN)];
+        let mut fds: Vec<PollFd<'_>> = events.iter().map(|event| PollFd::from_borrowed_fd(*event, PollFlags::IN)).collect();
         for (at, stream) in capture.open() {
             which[at] = Some(fds.len());
             fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
