@@ -26,7 +26,7 @@ enum Proof {
 use Proof::{File, Python};
 
 /// Everything but the virtual machine. The machine this is meant for is a Debian or Ubuntu with nothing but a Rust toolchain.
-pub const TESTS: [Need; 18] = [
+pub const TESTS: [Need; 20] = [
     Need { package: "gcc", proof: File("/usr/bin/gcc"), why: "compiles test payloads; must itself run inside a sandbox" },
     Need { package: "libc6-dev", proof: File("/usr/include/stdio.h"), why: "headers and static libraries for those payloads" },
     Need { package: "git", proof: File("/usr/bin/git"), why: "must work inside a sandbox" },
@@ -44,6 +44,8 @@ pub const TESTS: [Need; 18] = [
     Need { package: "python3-venv", proof: Python("ensurepip"), why: "BuildStream and asv-bwrap, which call bwrap, come from PyPI" },
     Need { package: "busybox-static", proof: File("/usr/bin/busybox"), why: "the root in which BuildStream builds" },
     Need { package: "curl", proof: File("/usr/bin/curl"), why: "the examples of the judge's guide" },
+    Need { package: "rsync", proof: File("/usr/bin/rsync"), why: "must work in a workspace" },
+    Need { package: "cargo", proof: File("/usr/bin/cargo"), why: "must build in a workspace" },
     Need { package: "procps", proof: File("/usr/bin/ps"), why: "ps reads /proc inside a sandbox" },
 ];
 

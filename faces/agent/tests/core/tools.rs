@@ -74,3 +74,94 @@ fn w25_make_builds_in_parallel() {
     world.says(&id, "make -s -j 3");
     assert_eq!(world.sh(&id, "./one; ./two; ./three").exit_code, 7);
 }
+
+/// Makes a wheel without any tool but Python, as there is no network to get one from.
+const WHEEL: &str = "python3 -c \"
+import zipfile
+with zipfile.ZipFile('told-1-py3-none-any.whl', 'w') as wheel:
+    wheel.writestr('told.py', 'def main(): print(41 + 1)')
+    wheel.writestr('told-1.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: told\\nVersion: 1\\n')
+    wheel.writestr('told-1.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: by hand\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    wheel.writestr('told-1.dist-info/entry_points.txt', '[console_scripts]\\ntold = told:main\\n')
+    wheel.writestr('told-1.dist-info/RECORD', '')
+\"";
+
+#[test]
+fn w25_pip_installs_into_a_virtual_environment() {
+    let name = "w25_pip_installs_into_a_virtual_environment";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let id = world.started(&world.codebase(&[("f", "f")]), &all());
+    if !has(&world, &id, "python3", name) || world.sh(&id, "python3 -m ensurepip --version").exit_code != 0 {
+        println!("SKIP: {name}: no ensurepip");
+        return;
+    }
+    world.says(&id, WHEEL);
+    let made = world.sh(&id, "python3 -m venv v && v/bin/pip install -q --no-index --disable-pip-version-check ./told-1-py3-none-any.whl");
+    assert_eq!(made.exit_code, 0, "{made:?}");
+    assert_eq!(world.says(&id, "v/bin/told; v/bin/pip uninstall -qy told 2>&1; ls v/bin | grep -c '^told$'; :"), "42\n0\n");
+}
+
+#[test]
+fn w25_npm_installs_and_runs_scripts() {
+    let name = "w25_npm_installs_and_runs_scripts";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let package = r#"{"name": "app", "version": "1.0.0", "scripts": {"start": "node index.js"}, "dependencies": {"told": "file:told"}}"#;
+    let told = r#"{"name": "told", "version": "1.0.0", "bin": {"told": "bin.js"}}"#;
+    let files = [
+        ("package.json", package),
+        ("index.js", "console.log(require('told'))\n"),
+        ("told/package.json", told),
+        ("told/index.js", "module.exports = 42\n"),
+        ("told/bin.js", "#!/usr/bin/env node\nconsole.log(43)\n"),
+    ];
+    let id = world.started(&world.codebase(&files), &all());
+    if !has(&world, &id, "npm", name) {
+        return;
+    }
+    let made = world.sh(&id, "npm install --offline --no-audit --no-fund --loglevel=error >log && npm start --silent && npx --offline told && npm ls --parseable | wc -l");
+    assert_eq!((String::from_utf8_lossy(&made.stdout).as_ref(), made.exit_code), ("42\n43\n2\n", 0), "{made:?}");
+}
+
+#[test]
+fn w25_cargo_builds_tests_and_cleans() {
+    let name = "w25_cargo_builds_tests_and_cleans";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let files = [
+        ("Cargo.toml", "[package]\nname = \"told\"\nversion = \"1.0.0\"\nedition = \"2021\"\n"),
+        ("src/main.rs", "fn main() { println!(\"{}\", 41 + 1); }\n#[test]\nfn sum() { assert_eq!(41 + 1, 42); }\n"),
+    ];
+    let id = world.started(&world.codebase(&files), &all());
+    if !has(&world, &id, "cargo", name) {
+        return;
+    }
+    let made =
+        world.sh(&id, "cargo build -q --offline && cargo run -q --offline && cargo test -q --offline >/dev/null && cargo clean -q && ls");
+    assert_eq!((String::from_utf8_lossy(&made.stdout).as_ref(), made.exit_code), ("42\nCargo.lock\nCargo.toml\nsrc\n", 0), "{made:?}");
+}
+
+#[test]
+fn w25_rsync_copies_updates_and_deletes() {
+    let name = "w25_rsync_copies_updates_and_deletes";
+    if skipped(name) {
+        return;
+    }
+    let world = World::new();
+    let id = world.started(&world.codebase(&[("from/a", "a\n"), ("from/d/b", "b\n")]), &all());
+    if !has(&world, &id, "rsync", name) {
+        return;
+    }
+    // Linked is a file that was made here: of one that came from below, the kernel's overlay tells two numbers.
+    let script = "set -e; ln -s a from/link; echo n > from/n; ln from/n from/hard; chmod 750 from/d; rsync -aH from/ to; diff -r from to
+        stat -c '%a %h' to/d to/n; echo more >> from/n; rm from/d/b; rsync -aH --delete --checksum from/ to; cat to/hard; ls to/d; readlink to/link
+        rsync -ain --delete from/ to";
+    assert_eq!(world.says(&id, script), "750 2\n644 2\nn\nmore\na\n");
+}
