@@ -250,7 +250,8 @@ impl Suite {
         if let Some(id) = self.user {
             command.args([format!("--reuid={id}"), format!("--regid={id}")]).arg("--clear-groups");
         }
-        command.arg("--").arg(&self.program);
+        // A shell that starts us in the background lets us ignore what its terminal sends, and so would every test.
+        command.args(["--", "/usr/bin/env", "--default-signal=HUP,INT,QUIT", "--"]).arg(&self.program);
         command.env_clear().envs(self.env.iter().map(|(k, v)| (k, v))).current_dir(&self.directory);
         command
     }
