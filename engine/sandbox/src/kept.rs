@@ -16,7 +16,6 @@ use std::time::Duration;
 use enclos_cgroup::{ControllerSet, Group, KeptNode, Limits, Name, Version};
 use enclos_spec::PolicyError;
 use enclos_spec::plan::Plan;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -28,6 +27,7 @@ use crate::launch::idmap::errno_of;
 use crate::plan::Planned;
 use crate::probe::Facts;
 use crate::sandbox::{Life, Sandbox};
+use crate::watch::is_readable;
 
 /// What must be known of a sandbox to go on with it, beside its descriptors. To be stored, not to be looked into.
 #[derive(Debug, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ impl Sandbox {
             return Err(wrong("no control socket or no pidfd", "keep all that Sandbox::keep gave"));
         };
         let ended = || Error::InitLost("the kept sandbox has ended meanwhile".to_owned());
-        if has_ended(&pidfd, Duration::ZERO) {
+        if is_readable(&pidfd, Duration::ZERO) {
             return Err(ended());
         }
         let pid = pid_of(&pidfd).ok_or_else(ended)?;
@@ -216,12 +216,6 @@ fn adopt_group(kept: KeptGroup) -> Result<Group> {
     Ok(Group::adopt(&name, &Limits { memory: kept.memory, ..Limits::default() }, nodes.collect())?)
 }
 
-/// Whether a process has ended, or does so in time.
-fn has_ended(pidfd: &OwnedFd, patience: Duration) -> bool {
-    let time = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
-    matches!(poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&time)), Ok(1))
-}
-
 /// How long an ending sandbox is waited for before its control group is removed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -237,7 +231,7 @@ impl Adopted {
         let (Some(group), Ok(pidfd)) = (self.group.take(), self.pidfd.try_clone()) else { return };
         let others = std::mem::take(&mut self.others);
         let remove = move || {
-            has_ended(&pidfd, PATIENCE);
+            is_readable(&pidfd, PATIENCE);
             // Dropping a group removes it.
             drop((group, others));
         };

@@ -278,9 +278,7 @@ impl Sandbox {
         self.inner.end();
         Ok(self.inner.report())
     }
-}
 
-impl Sandbox {
     /// Kills everything in it, as [`Sandbox::destroy`], and reads no meters first.
     pub fn end(self) {
         self.inner.end();

@@ -1,4 +1,4 @@
-//! A server without listeners, for the tests of this crate: makes a sandbox and sessions in it, says their names, and waits to be killed, or for a
+//! A server without listeners, for the tests of this crate: makes a sandbox and sessions in it, says their names, runs another for one command, and waits to be killed, or for a
 //! line on its standard input to leave.
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,10 @@ fn main() {
     std::thread::spawn(move || {
         busy.session_exec(&who, &name, "echo theirs; sleep 0.5; echo late; false", None, &Cancel::new(), &NoWatcher)
     });
+    let (passing, who) = (agent.clone(), caller.clone());
+    let program = vec!["sleep".to_owned(), (100_000 + std::process::id()).to_string()];
+    let exec = Exec { argv: program, ..Exec::default() };
+    std::thread::spawn(move || passing.run(&who, &NewSandbox::default(), &exec, &Cancel::new(), &NoWatcher));
     std::thread::sleep(std::time::Duration::from_millis(200));
     println!("{id} {session} {screen}");
     let mut line = String::new();

@@ -8,11 +8,11 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use enclos_spec::{Policy, Report};
+use rustix::event::EventfdFlags;
 
 use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::Words;
@@ -285,7 +285,9 @@ impl Command {
         let [stdin, stdout, stderr] = run.take_pipes()?;
         let killer = run.control().try_clone_to_owned().map_err(|e| Failure::new(Stage::Prepare, launch::idmap::errno_of(&e)))?;
         let (pid, id, shared, terminal) = (run.pid(), run.id(), run.shared(), run.take_terminal());
-        let end = Arc::new(End::new()?);
+        let end = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|e| Failure::about(Stage::Prepare, e, "eventfd"))?;
+        let end = Arc::new(end);
         let told = TellsEnd(Arc::clone(&end));
         let watch = move || {
             let _told = told;
@@ -310,7 +312,8 @@ pub struct Child {
     pub stderr: Option<std::fs::File>,
     control: OwnedFd,
     thread: Option<std::thread::JoinHandle<Result<Outcome>>>,
-    end: Arc<End>,
+    /// An event descriptor (eventfd(2)) that the watching thread makes readable.
+    end: Arc<OwnedFd>,
     pid: i32,
     /// The command's name in its sandbox.
     id: u32,
@@ -379,13 +382,13 @@ impl Child {
     /// Whether it has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.end.come.load(Ordering::Acquire)
+        crate::watch::is_readable(&self.end, Duration::ZERO)
     }
 
     /// A descriptor that becomes readable (poll(2), `POLLIN`) when it has ended, and stays so. Nothing is to be read from it.
     #[must_use]
     pub fn end(&self) -> BorrowedFd<'_> {
-        self.end.event.as_fd()
+        self.end.as_fd()
     }
 
     /// Closes its input and waits.
@@ -404,28 +407,12 @@ impl Child {
     }
 }
 
-/// That a command has ended, for whoever asks and for whoever waits for more than that.
-#[derive(Debug)]
-struct End {
-    come: AtomicBool,
-    /// An event descriptor (eventfd(2)).
-    event: OwnedFd,
-}
-
-impl End {
-    fn new() -> Result<End> {
-        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
-        Ok(End { come: AtomicBool::new(false), event: event.map_err(|e| Failure::about(Stage::Prepare, e, "eventfd"))? })
-    }
-}
-
 /// Held by the thread that watches: told however that thread ends.
-struct TellsEnd(Arc<End>);
+struct TellsEnd(Arc<OwnedFd>);
 
 impl Drop for TellsEnd {
     fn drop(&mut self) {
-        self.0.come.store(true, Ordering::Release);
-        let _ = rustix::io::write(&self.0.event, &1u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 }
 

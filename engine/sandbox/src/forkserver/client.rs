@@ -474,13 +474,13 @@ fn await_birth(control: &OwnedFd, fresh: &Plan) -> Result<(OwnedFd, Option<i32>)
 
 /// What is written to enter a group, for every hierarchy it is in.
 fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
-    let failed = |e: Errno| Failure::about(Stage::JoinCgroup, e, "cgroup.procs");
+    let failed = |file| move |e: Errno| Failure::about(Stage::JoinCgroup, e, file);
     let mut out = Vec::new();
     if let Some(directory) = group.v2_dir() {
-        out.push(openat(directory, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?);
+        out.push(openat(directory, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed("cgroup.procs"))?);
     }
     for fd in group.v1_tasks() {
-        out.push(fd.try_clone().map_err(|e| failed(errno_of(&e)))?);
+        out.push(fd.try_clone().map_err(|e| failed("tasks")(errno_of(&e)))?);
     }
     Ok(out)
 }

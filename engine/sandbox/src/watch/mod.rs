@@ -46,6 +46,12 @@ pub fn now() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Whether a descriptor can be read, now or within this time.
+pub(crate) fn is_readable(fd: &OwnedFd, patience: Duration) -> bool {
+    let time = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
+    matches!(poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&time)), Ok(1))
+}
+
 /// Which limit ended a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

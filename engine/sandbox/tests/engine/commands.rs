@@ -123,6 +123,25 @@ fn a_spawned_command_can_be_signalled_and_killed() {
 }
 
 #[test]
+fn a_descriptor_tells_of_the_end_and_goes_on_telling() {
+    let told = |child: &enclos_sandbox::Child, milliseconds: i64| {
+        let time = rustix::event::Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
+        let end = child.end();
+        rustix::event::poll(&mut [rustix::event::PollFd::new(&end, rustix::event::PollFlags::IN)], Some(&time)).unwrap() == 1
+    };
+    let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+    assert!(!told(&child, 50) && !child.has_ended());
+    child.kill().unwrap();
+    let start = Instant::now();
+    while !told(&child, 500) {
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+    assert!(child.has_ended());
+    child.wait().unwrap();
+    assert!(told(&child, 0) && child.has_ended());
+}
+
+#[test]
 fn dropping_a_child_kills_it() {
     let child = Command::new("sleep").arg("30").spawn().unwrap();
     let pid = child.id();

@@ -236,7 +236,7 @@ impl Inner {
         };
         let number = self.number();
         let made = Arc::new(Entry::new(number, record, share)?);
-        self.state.put_sandbox(number, &made.known().record)?;
+        made.save(&self.state)?;
         self.sandboxes.insert(number, &made.id, Arc::clone(&made));
         self.expire_later(&made);
         Ok(made)

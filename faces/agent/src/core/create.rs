@@ -23,11 +23,8 @@ impl Inner {
         let workspace = self.vfs.create_workspace(&record.codebase, new.version, record.created_at).map_err(fault::of_store)?;
         let record = Sandbox { workspace: workspace.id.clone(), version: workspace.version, ..record };
         let number = self.number();
-        let made = if passing {
-            Entry::passing(number, record, share)
-        } else {
-            Entry::new(number, record, share).and_then(|entry| self.state.put_sandbox(number, &entry.known().record).map(|()| entry))
-        };
+        let make = if passing { Entry::passing } else { Entry::new };
+        let made = make(number, record, share).and_then(|entry| entry.save(&self.state).map(|()| entry));
         let entry = match made {
             Ok(entry) => Arc::new(entry),
             Err(error) => {

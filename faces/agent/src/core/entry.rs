@@ -115,12 +115,30 @@ impl Entry {
         let mut record = was.record.clone();
         change(&mut record);
         let rules = if record.rules == was.record.rules { Arc::clone(&was.rules) } else { compile(&record)? };
-        if !self.passing {
-            state.put_sandbox(self.number, &record)?;
-        }
+        self.record(state, &record)?;
         let now = Arc::new(Known { record, rules });
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
         Ok(now)
+    }
+
+    /// Writes down what is known of it.
+    ///
+    /// # Errors
+    /// The records'.
+    pub fn save(&self, state: &State) -> Result<()> {
+        self.record(state, &self.known().record)
+    }
+
+    /// Removes that again.
+    ///
+    /// # Errors
+    /// The records'.
+    pub fn forget(&self, state: &State) -> Result<()> {
+        if self.passing { Ok(()) } else { state.remove_sandbox(&self.id) }
+    }
+
+    fn record(&self, state: &State, record: &Sandbox) -> Result<()> {
+        if self.passing { Ok(()) } else { state.put_sandbox(self.number, record) }
     }
 
     /// Whether it ends with the call that made it.

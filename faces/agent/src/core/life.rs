@@ -156,7 +156,7 @@ impl Life {
         self.handle.host_ids_of(0, 0).map(|(uid, _)| uid)
     }
 
-    /// Kills everything in it and waits until nothing of it is left.
+    /// Kills everything in it; what is left of it is taken away in the background.
     pub fn end(&self) {
         self.ending.store(true, Ordering::Release);
         let sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -118,9 +118,7 @@ impl Inner {
         for session in entry.sessions() {
             self.sessions.remove(session.number, &session.id);
         }
-        if !entry.is_passing() {
-            self.state.remove_sandbox(&entry.id)?;
-        }
+        entry.forget(&self.state)?;
         let leftover = self.vfs.delete_workspace(&entry.known().record.workspace).map_err(fault::of_store)?;
         self.later.push(move || {
             if let Err(error) = leftover.remove() {

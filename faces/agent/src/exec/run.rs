@@ -25,12 +25,6 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
-/// How often a command that was killed is killed again, until it has ended: what it started meanwhile ends too.
-const AGAIN: Duration = Duration::from_millis(20);
-
-/// Longest sleep where nothing is to happen at any time.
-const LONG: Duration = Duration::from_secs(3600);
-
 /// After everything was killed, for the engine to say so.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -71,22 +65,22 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
     let mut capture = Capture::new(streams, limits.output, watcher.takes_output()).map_err(|e| fault::internal("a pipe", &e))?;
     let mut stdin = Input::new(child.stdin.take(), &exec.stdin)?;
     let deadline = started.checked_add(limits.timeout);
-    let mut ending: Option<(Cause, Instant)> = None;
+    let mut cause = None;
+    // Until when something is waited for: first the command's own end, then, when it was killed, the engine's word of it.
+    let mut until = deadline;
     while !child.has_ended() {
-        ending = ending.or_else(|| Some((ended_by(deadline, cancel)?, Instant::now())));
-        if let Some((_, since)) = ending {
-            if since.elapsed() > LAST_WORDS {
-                break;
+        if cause.is_none() {
+            cause = ended_by(deadline, cancel);
+            if cause.is_some() {
+                life.kill_tree(&child);
+                until = Some(Instant::now() + LAST_WORDS);
             }
-            life.kill_tree(&child);
+        } else if until.is_some_and(|until| Instant::now() >= until) {
+            break;
         }
-        let patience = match (ending, deadline) {
-            (Some(_), _) => AGAIN,
-            (None, Some(deadline)) => deadline.saturating_duration_since(Instant::now()),
-            (None, None) => LONG,
-        };
-        let events = [child.end(), woken.as_fd()];
-        if !wait_and_serve(&mut capture, &mut stdin, &events[..1 + usize::from(ending.is_none())], patience, watcher)? {
+        // What has woken it once stays readable.
+        let woken = cause.is_none().then(|| woken.as_fd());
+        if !wait_and_serve(&mut capture, &mut stdin, [Some(child.end()), woken], until, watcher)? {
             cancel.cancel();
         }
     }
@@ -95,7 +89,7 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
     let outcome = child.wait();
     let wall = started.elapsed();
     let kept = capture.finish();
-    let (mut result, engine) = told(life, outcome, ending.map(|(cause, _)| cause), &directory, exec)?;
+    let (mut result, engine) = told(life, outcome, cause, &directory, exec)?;
     result.wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
     result.cpu_us = engine.as_ref().and_then(|outcome| figure(outcome, "cpu"));
     result.memory_peak = engine.as_ref().and_then(|outcome| figure(outcome, "memory-peak"));
@@ -125,14 +119,16 @@ fn ended_by(deadline: Option<Instant>, cancel: &Cancel) -> Option<Cause> {
 fn wait_and_serve(
     capture: &mut Capture,
     stdin: &mut Input<'_>,
-    events: &[BorrowedFd<'_>],
-    patience: Duration,
+    events: [Option<BorrowedFd<'_>>; 2],
+    until: Option<Instant>,
     watcher: &dyn Watcher,
 ) -> Result<bool> {
-    let time = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(patience.subsec_nanos()) };
+    let time = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let time =
+        time.map(|time| Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) });
     let mut which = [None; 2];
     let happened: Vec<bool> = {
-        let mut fds: Vec<PollFd<'_>> = events.iter().map(|event| PollFd::from_borrowed_fd(*event, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> = events.into_iter().flatten().map(|event| PollFd::from_borrowed_fd(event, PollFlags::IN)).collect();
         for (at, stream) in capture.open() {
             which[at] = Some(fds.len());
             fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
@@ -140,7 +136,7 @@ fn wait_and_serve(
         if let Some(pipe) = &stdin.pipe {
             fds.push(PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT));
         }
-        match poll(&mut fds, Some(&time)) {
+        match poll(&mut fds, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(fault::internal("waiting for a command", &errno)),
         }

@@ -213,3 +213,31 @@ fn rules_change_while_it_lives_and_refuse_to_end_what_runs() {
     assert_eq!(closed.status, enclos_agent::api::SessionStatus::Closed);
     assert_eq!(world.agent.explain(&world.caller, &id, "/b").unwrap().level, Level::None);
 }
+
+#[test]
+fn a_sandbox_of_one_call_takes_no_sessions_and_is_gone_with_it() {
+    if skipped("a_sandbox_of_one_call_takes_no_sessions_and_is_gone_with_it") {
+        return;
+    }
+    use enclos_agent::api::{Cancel, Exec, NewSession, NoWatcher, Verdict};
+    let world = World::new();
+    let cancel = Cancel::new();
+    let exec = Exec { argv: vec!["sleep".to_owned(), "60".to_owned()], ..Exec::default() };
+    let all = || world.agent.sandboxes(&world.caller, &Default::default(), &Default::default()).unwrap().items;
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| world.agent.run(&world.caller, &NewSandbox::default(), &exec, &cancel, &NoWatcher).unwrap());
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let id = loop {
+            match all().first() {
+                Some(found) if found.status == SandboxStatus::Running => break found.id.clone(),
+                _ => assert!(std::time::Instant::now() < until && !call.is_finished()),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        let refused = world.agent.create_session(&world.caller, &id, &NewSession::default()).unwrap_err();
+        assert!(matches!(&refused, AgentError::Precondition(why) if why.contains("a sandbox of its own")), "{refused}");
+        cancel.cancel();
+        assert_eq!(call.join().unwrap().verdict, Verdict::Cancelled);
+    });
+    assert!(all().is_empty());
+}

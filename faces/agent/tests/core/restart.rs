@@ -44,11 +44,14 @@ fn next(directory: tempfile::TempDir) -> World {
 fn goes_on(end: impl FnOnce(&mut Child)) {
     let directory = tempfile::tempdir().unwrap();
     let Server { mut child, names: [id, session, screen] } = Server::start(directory.path());
+    let command = format!("sleep\0{}\0", 100_000 + child.id());
+    assert_eq!(running(&command), 1, "the sandbox of one call");
     end(&mut child);
     child.wait().unwrap();
     std::thread::sleep(Duration::from_millis(700));
     let world = next(directory);
     assert_eq!(world.agent.sandbox(&world.caller, &id).unwrap().status, SandboxStatus::Running);
+    nothing_passing(&world, &command, &id);
     let beat = |world: &World| world.says(&id, "cat /tmp/beat").trim().parse::<u64>().unwrap_or(0);
     let first = beat(&world);
     std::thread::sleep(Duration::from_millis(200));
@@ -83,6 +86,20 @@ fn goes_on(end: impl FnOnce(&mut Child)) {
     assert_eq!(world.says(&id, "cat note; ls /tmp"), "before\n");
     world.agent.destroy(&world.caller, &id).unwrap();
     gone(&world.directory.path().join("agent/keeper.sock"), &world);
+}
+
+/// How many processes of the host have this command line.
+fn running(command: &str) -> usize {
+    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok());
+    lines.filter(|line| line == command).count()
+}
+
+/// Of a sandbox of one call nothing is left: no process, no record, no files.
+fn nothing_passing(world: &World, command: &str, lasting: &str) {
+    assert_eq!(running(command), 0);
+    let all = world.agent.sandboxes(&world.caller, &Default::default(), &Default::default()).unwrap();
+    assert_eq!(all.items.iter().map(|sandbox| sandbox.id.as_str()).collect::<Vec<_>>(), [lasting]);
+    assert_eq!(std::fs::read_dir(world.directory.path().join("agent/store/workspaces")).unwrap().count(), 1);
 }
 
 /// The keeper ends when there is nothing to keep and no server.

@@ -2,6 +2,16 @@
 
 use crate::world::{World, all, skipped};
 
+/// A sandbox on these files in which this program is there; else says that the test is skipped.
+fn with(program: &str, name: &str, files: &[(&str, &str)]) -> Option<(World, String)> {
+    if skipped(name) {
+        return None;
+    }
+    let world = World::new();
+    let id = world.started(&world.codebase(files), &all());
+    has(&world, &id, program, name).then_some((world, id))
+}
+
 /// Whether a program is there inside.
 fn has(world: &World, id: &str, program: &str, name: &str) -> bool {
     let found = world.sh(id, &format!("command -v {program}")).exit_code == 0;
@@ -13,16 +23,8 @@ fn has(world: &World, id: &str, program: &str, name: &str) -> bool {
 
 #[test]
 fn w25_git_commits_clones_and_has_worktrees() {
-    let name = "w25_git_commits_clones_and_has_worktrees";
-    if skipped(name) {
-        return;
-    }
-    let world = World::new();
-    let codebase = world.codebase(&[("a.txt", "a\n"), ("dir/b.txt", "b\n")]);
-    let id = world.started(&codebase, &all());
-    if !has(&world, &id, "git", name) {
-        return;
-    }
+    let files = [("a.txt", "a\n"), ("dir/b.txt", "b\n")];
+    let Some((world, id)) = with("git", "w25_git_commits_clones_and_has_worktrees", &files) else { return };
     world.says(&id, "git config --global user.email a@b; git config --global user.name a; git config --global init.defaultBranch main");
     world.says(&id, "git init -q . && git add . && git commit -qm one && echo more >> a.txt && git commit -qam two");
     assert_eq!(world.says(&id, "git log --format=%s; git status --short; git fsck 2>/dev/null"), "two\none\n");
@@ -89,12 +91,8 @@ with zipfile.ZipFile('told-1-py3-none-any.whl', 'w') as wheel:
 #[test]
 fn w25_pip_installs_into_a_virtual_environment() {
     let name = "w25_pip_installs_into_a_virtual_environment";
-    if skipped(name) {
-        return;
-    }
-    let world = World::new();
-    let id = world.started(&world.codebase(&[("f", "f")]), &all());
-    if !has(&world, &id, "python3", name) || world.sh(&id, "python3 -m ensurepip --version").exit_code != 0 {
+    let Some((world, id)) = with("python3", name, &[("f", "f")]) else { return };
+    if world.sh(&id, "python3 -m ensurepip --version").exit_code != 0 {
         println!("SKIP: {name}: no ensurepip");
         return;
     }
@@ -106,11 +104,6 @@ fn w25_pip_installs_into_a_virtual_environment() {
 
 #[test]
 fn w25_npm_installs_and_runs_scripts() {
-    let name = "w25_npm_installs_and_runs_scripts";
-    if skipped(name) {
-        return;
-    }
-    let world = World::new();
     let package = r#"{"name": "app", "version": "1.0.0", "scripts": {"start": "node index.js"}, "dependencies": {"told": "file:told"}}"#;
     let told = r#"{"name": "told", "version": "1.0.0", "bin": {"told": "bin.js"}}"#;
     let files = [
@@ -120,29 +113,18 @@ fn w25_npm_installs_and_runs_scripts() {
         ("told/index.js", "module.exports = 42\n"),
         ("told/bin.js", "#!/usr/bin/env node\nconsole.log(43)\n"),
     ];
-    let id = world.started(&world.codebase(&files), &all());
-    if !has(&world, &id, "npm", name) {
-        return;
-    }
+    let Some((world, id)) = with("npm", "w25_npm_installs_and_runs_scripts", &files) else { return };
     let made = world.sh(&id, "npm install --offline --no-audit --no-fund --loglevel=error >log && npm start --silent && npx --offline told && npm ls --parseable | wc -l");
     assert_eq!((String::from_utf8_lossy(&made.stdout).as_ref(), made.exit_code), ("42\n43\n2\n", 0), "{made:?}");
 }
 
 #[test]
 fn w25_cargo_builds_tests_and_cleans() {
-    let name = "w25_cargo_builds_tests_and_cleans";
-    if skipped(name) {
-        return;
-    }
-    let world = World::new();
     let files = [
         ("Cargo.toml", "[package]\nname = \"told\"\nversion = \"1.0.0\"\nedition = \"2021\"\n"),
         ("src/main.rs", "fn main() { println!(\"{}\", 41 + 1); }\n#[test]\nfn sum() { assert_eq!(41 + 1, 42); }\n"),
     ];
-    let id = world.started(&world.codebase(&files), &all());
-    if !has(&world, &id, "cargo", name) {
-        return;
-    }
+    let Some((world, id)) = with("cargo", "w25_cargo_builds_tests_and_cleans", &files) else { return };
     let made =
         world.sh(&id, "cargo build -q --offline && cargo run -q --offline && cargo test -q --offline >/dev/null && cargo clean -q && ls");
     assert_eq!((String::from_utf8_lossy(&made.stdout).as_ref(), made.exit_code), ("42\nCargo.lock\nCargo.toml\nsrc\n", 0), "{made:?}");
@@ -150,15 +132,8 @@ fn w25_cargo_builds_tests_and_cleans() {
 
 #[test]
 fn w25_rsync_copies_updates_and_deletes() {
-    let name = "w25_rsync_copies_updates_and_deletes";
-    if skipped(name) {
-        return;
-    }
-    let world = World::new();
-    let id = world.started(&world.codebase(&[("from/a", "a\n"), ("from/d/b", "b\n")]), &all());
-    if !has(&world, &id, "rsync", name) {
-        return;
-    }
+    let files = [("from/a", "a\n"), ("from/d/b", "b\n")];
+    let Some((world, id)) = with("rsync", "w25_rsync_copies_updates_and_deletes", &files) else { return };
     // Linked is a file that was made here: of one that came from below, the kernel's overlay tells two numbers.
     let script = "set -e; ln -s a from/link; echo n > from/n; ln from/n from/hard; chmod 750 from/d; rsync -aH from/ to; diff -r from to
         stat -c '%a %h' to/d to/n; echo more >> from/n; rm from/d/b; rsync -aH --delete --checksum from/ to; cat to/hard; ls to/d; readlink to/link
