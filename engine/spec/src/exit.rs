@@ -2,6 +2,9 @@
 //!
 //! They are the ones `env(1)`, `nohup(1)` and `docker run` use, so that scripts already know them.
 
+/// All went well.
+pub const SUCCESS: u8 = 0;
+
 /// Enclos itself failed: a bad flag, a policy this host cannot enforce, a fault while the sandbox was built.
 pub const FAILURE: u8 = 125;
 /// The command was found inside the sandbox but cannot be executed (`EACCES`, `ENOEXEC`, …).

@@ -14,6 +14,7 @@
 pub mod capability;
 pub mod child;
 pub mod clone;
+pub mod entry;
 pub mod exec;
 pub mod fd;
 pub mod guard;

@@ -138,13 +138,21 @@ pub fn send(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Puts one signal back to its default (`rt_sigaction(2)`). The standard library ignores `SIGPIPE`, and what is ignored stays so across clone and
-/// exec. Child-safe.
+/// Puts one signal back to its default (`rt_sigaction(2)`). What this program ignores (see [`ignore`]) stays so across clone and exec. Child-safe.
 pub fn set_default(signal: i32) {
-    // struct kernel_sigaction of any architecture fits; zeros mean SIG_DFL, no flags, empty mask.
-    let action = [0u64; 8];
-    // SAFETY: the kernel reads its struct from the zeroed words, which live across the call; the set size is 8 bytes, as told. No handler is
-    // installed, so no code runs by it.
+    dispose(signal, libc::SIG_DFL as u64);
+}
+
+/// Ignores one signal (`rt_sigaction(2)`). Child-safe.
+pub fn ignore(signal: i32) {
+    dispose(signal, libc::SIG_IGN as u64);
+}
+
+fn dispose(signal: i32, handler: u64) {
+    // struct kernel_sigaction of any architecture fits, and begins with the handler; zeros mean no flags, empty mask.
+    let action = [handler, 0, 0, 0, 0, 0, 0, 0];
+    // SAFETY: the kernel reads its struct from these words, which live across the call; the set size is 8 bytes, as told. The handler is one of the two numbers that
+    // stand for none, so no code runs by it.
     let _ = unsafe {
         syscall(linux_raw_sys::general::__NR_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, size_of::<SignalSet>(), 0, 0])
     };

@@ -1,7 +1,6 @@
 //! `enclos doctor`.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use enclos_sandbox::probe::doctor::{State, doctor, doctor_for};
 
@@ -12,7 +11,7 @@ use crate::show;
 use crate::text::Look;
 
 /// Runs the command line behind `enclos doctor`.
-pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let look = Look::of(&std::io::stdout());
     let flags = match parse::parse(&DOCTOR, args) {
         Ok(Parsed::Help(length)) => return crate::print(&help::render(&DOCTOR, length, look)),
@@ -30,8 +29,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let findings = std::env::current_exe().map_or_else(|_| doctor(), |own| doctor_for(&own));
     let text = if request.json { show::json(&findings) } else { show::doctor::render(&findings, look) };
     let printed = crate::print(&text);
-    if printed == ExitCode::SUCCESS && findings.iter().any(|finding| finding.state == State::Missing) {
-        return ExitCode::from(1);
+    if printed == enclos_spec::exit::SUCCESS && findings.iter().any(|finding| finding.state == State::Missing) {
+        return 1;
     }
     printed
 }

@@ -2,12 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 
 use crate::run::paths::reason;
 
 /// Serves until the server closes the socket.
-pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(mut args: impl Iterator<Item = OsString>) -> u8 {
     if let Some(word) = args.next() {
         return crate::fail("launch", &format!("{word:?} is too much: a server starts enclos launch, with a socket as standard input"));
     }
@@ -16,7 +15,7 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return crate::fail("launch", &format!("standard input: {}", reason(&error))),
     };
     match enclos_sandbox::launcher::serve(&socket) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => enclos_spec::exit::SUCCESS,
         Err(error) => crate::fail("launch", &error.to_string()),
     }
 }

@@ -4,11 +4,12 @@
 //! belongs to a command line: relative paths, the environment, the current directory, files for the streams, and the text of the report.
 
 #![forbid(unsafe_code)]
+// With another C library the standard library finds the arguments only in a start-up of its own.
+#![cfg_attr(all(not(test), target_env = "gnu"), no_main)]
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use enclos_spec::exit;
 
@@ -27,7 +28,16 @@ mod server;
 mod show;
 mod text;
 
-fn main() -> ExitCode {
+#[cfg(all(not(test), target_env = "gnu"))]
+enclos_sys::entry!(enclos);
+
+#[cfg(not(all(not(test), target_env = "gnu")))]
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(enclos())
+}
+
+/// The whole program; its exit status.
+fn enclos() -> u8 {
     let mut args = std::env::args_os();
     let called_as = args.next().unwrap_or_default();
     if Path::new(&called_as).file_name().is_some_and(|name| name == "bwrap") {
@@ -52,23 +62,23 @@ fn main() -> ExitCode {
 }
 
 /// Writes text to stdout. A reader that has seen enough is no error.
-fn print(text: &str) -> ExitCode {
+fn print(text: &str) -> u8 {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail("", &format!("stdout: {}", run::paths::reason(&error))),
-        _ => ExitCode::SUCCESS,
+        _ => exit::SUCCESS,
     }
 }
 
 /// One line on stderr, and our exit code. `command` is the word after `enclos`, or empty.
-fn fail(command: &str, line: &str) -> ExitCode {
+fn fail(command: &str, line: &str) -> u8 {
     let space = if command.is_empty() { "" } else { " " };
     // A line that cannot be written has no one to read it; the exit code stays.
     let _ = writeln!(std::io::stderr(), "enclos{space}{command}: {}", text::look::tame(line));
-    ExitCode::from(exit::FAILURE)
+    exit::FAILURE
 }
 
 /// `enclos completions SHELL [DIR]`: ours on stdout, or ours and bubblewrap's as files.
-fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+fn write_completions(mut args: impl Iterator<Item = OsString>) -> u8 {
     let shells = completions::NAMES.join(", ");
     let (name, directory) = match (args.next(), args.next(), args.next()) {
         (Some(name), directory, None) => (name, directory),
@@ -84,7 +94,7 @@ fn write_completions(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// `enclos man [DIR]`.
-fn write_man(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+fn write_man(mut args: impl Iterator<Item = OsString>) -> u8 {
     match (args.next(), args.next()) {
         (None, _) => print(&man::run()),
         (Some(directory), None) => write_files("man", &directory, man::pages()),
@@ -92,12 +102,12 @@ fn write_man(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn write_files(command: &str, directory: &OsStr, files: impl IntoIterator<Item = (&'static str, String)>) -> ExitCode {
+fn write_files(command: &str, directory: &OsStr, files: impl IntoIterator<Item = (&'static str, String)>) -> u8 {
     for (name, text) in files {
         let file = Path::new(directory).join(name);
         if let Err(error) = std::fs::write(&file, text) {
             return fail(command, &format!("{file:?}: {}", run::paths::reason(&error)));
         }
     }
-    ExitCode::SUCCESS
+    exit::SUCCESS
 }

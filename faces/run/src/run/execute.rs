@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitStatus;
 
 use enclos_sandbox::{Command, Error, Failure, Outcome, Stage};
 use enclos_spec::{Policy, PolicyError, Report, exit};
@@ -17,7 +17,7 @@ use crate::show;
 use crate::text::Look;
 
 /// Carries it out.
-pub fn execute(request: &Request) -> ExitCode {
+pub fn execute(request: &Request) -> u8 {
     let mut command = Command::new(&request.command[0]);
     command.args(&request.command[1..]).policy(&request.policy).tty(wants_terminal(request)).forward_signals(true);
     if request.explain {
@@ -31,10 +31,10 @@ pub fn execute(request: &Request) -> ExitCode {
     command.measure(request.report || file.is_some());
     let result = command.status();
     let code = match &result {
-        Ok(outcome) => ExitCode::from(code(outcome.status)),
+        Ok(outcome) => code(outcome.status),
         Err(error) => {
             let _ = crate::fail("run", &complaint(request, error));
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     };
     let report = match &result {
@@ -47,7 +47,8 @@ pub fn execute(request: &Request) -> ExitCode {
         return crate::fail("run", &format!("--report: {:?}: {}", request.report_file, reason(&error)));
     }
     say(request, &result, &report);
-    code
+    // What the process holds the kernel frees faster than we would.
+    std::process::exit(i32::from(code))
 }
 
 /// A private terminal: as the policy says, else when what the command reads is a terminal.
@@ -143,12 +144,12 @@ fn blame(policy: &Policy, failure: &Failure) -> Option<(&'static str, String)> {
     Some((field, path.display().to_string()))
 }
 
-fn explain(request: &Request, command: &Command) -> ExitCode {
+fn explain(request: &Request, command: &Command) -> u8 {
     let planned = match command.explain() {
         Ok(planned) => planned,
         Err(error) => {
             let _ = crate::fail("run", &complaint(request, &error));
-            return ExitCode::from(error.exit_code());
+            return error.exit_code();
         }
     };
     let text = if request.json {

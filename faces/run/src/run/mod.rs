@@ -1,7 +1,6 @@
 //! `enclos run`.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 pub mod directory;
 pub mod environment;
@@ -18,7 +17,7 @@ use paths::Anchor;
 use request::Request;
 
 /// Runs the command line behind `enclos run`.
-pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let mut request = Request::new(Anchor::current());
     let filled = match parse::parse(&RUN, args) {
         Ok(Parsed::Help(length)) => return crate::print(&help::render(&RUN, length, Look::of(&std::io::stdout()))),
