@@ -24,8 +24,6 @@ use crate::watch::{self, Watch, next_reply, now};
 
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
-pub use crate::launch::network::Network;
-
 /// What to execute.
 #[derive(Clone, Debug)]
 pub struct Exec {
@@ -105,7 +103,7 @@ impl Bounds {
     }
 }
 
-/// A sandbox that was made and waits for [`Started::release`].
+/// A sandbox that was made; [`Started::release`] lets it go on.
 #[derive(Debug)]
 pub struct Started<'a> {
     plan: &'a Plan,
@@ -126,12 +124,11 @@ pub struct Ended {
     pub report: Option<Report>,
 }
 
-/// Makes the sandbox's process. The command's streams are this process's own. `network`: one begun before the plan was there ([`Network::early`]); one that does not suit the
-/// plan is not used.
+/// Makes the sandbox's process. The command's streams are this process's own. `hold`: it does nothing before [`Started::release`], so that whoever watches can be told of it first.
 ///
 /// # Errors
 /// The failed step, with the operation and the path.
-pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>, network: Option<Network>) -> Result<Started<'a>> {
+pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>, hold: bool) -> Result<Started<'a>> {
     let (mut group, mut guardian) = (None, None);
     if let Some(bounds) = &bounds
         && let Some(limits) = &bounds.limits.group
@@ -150,10 +147,10 @@ pub fn start<'a>(plan: &'a Plan, exec: &Exec, bounds: Option<Bounds>, network: O
     request.flags |= flag::LAST | flag::ANNOUNCE | flag::SHELL;
     let streams = [0, 1, 2].map(|number: RawFd| enclos_sys::fd::borrow(number).is_ok().then_some(number));
     let given = Given { streams, ..Given::default() };
-    let launch = Launch { group: group.as_ref(), first: Some((&request, given)), hold: true, lease: None };
+    let launch = Launch { group: group.as_ref(), first: Some((&request, given)), hold, lease: None };
     // A caller that ignores it (nohup, a shell's trap) would never learn how the command ended.
     enclos_sys::signal::set_default(rustix::process::Signal::CHILD.as_raw());
-    let inner = launch::start_in(plan, &launch, network)?;
+    let inner = launch::start(plan, &launch)?;
     Ok(Started { plan, bounds, inner, group, guardian, began: now() })
 }
 

@@ -30,6 +30,21 @@ pub fn bound(keep: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// The highest capability this kernel knows: `PR_CAPBSET_READ` refuses any above (prctl(2)).
+#[must_use]
+pub fn last_known() -> u8 {
+    let known = |number: u8| prctl(libc::PR_CAPBSET_READ, usize::from(number), 0).is_ok();
+    // CAP_CHECKPOINT_RESTORE, of Linux 5.9, is a good guess.
+    let mut last = 40;
+    while last < 63 && known(last + 1) {
+        last += 1;
+    }
+    while last > 0 && !known(last) {
+        last -= 1;
+    }
+    last
+}
+
 /// Sets effective and permitted to `set`, and the inheritable set.
 ///
 /// # Errors

@@ -71,18 +71,7 @@ pub fn nest(program: &Program, proc: &OwnedFd) -> Result<(), Fault> {
         rustix::io::write(&file, bytes).map(drop)
     };
     if confine.bound_counts {
-        let bounds = [
-            (c"sys/user/max_user_namespaces", b"0".as_slice()),
-            (c"sys/user/max_inotify_instances", b"64"),
-            (c"sys/user/max_inotify_watches", b"8192"),
-        ];
-        for (count, bound) in bounds {
-            match write(count, bound) {
-                // A kernel without that count has nothing to exhaust.
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err((Stage::DisableNested, None, errno)),
-            }
-        }
+        bound_counts(proc).map_err(|e| (Stage::DisableNested, None, e))?;
     }
     if confine.disable_nested {
         write(c"sys/user/max_user_namespaces", b"1").map_err(|e| (Stage::DisableNested, None, e))?;
@@ -98,6 +87,26 @@ pub fn nest(program: &Program, proc: &OwnedFd) -> Result<(), Fault> {
     }
     if confine.assert_nested && capability::new_user_namespace().is_ok() {
         return Err((Stage::AssertNested, None, Errno::EXIST));
+    }
+    Ok(())
+}
+
+/// What the sandbox's user namespace may make, together (namespaces(7), inotify(7)).
+fn bound_counts(proc: &OwnedFd) -> Result<(), Errno> {
+    // Looked up once: every user namespace of the host has a directory of this name, and the kernel compares them one by one.
+    let counts = match openat(proc, c"sys/user", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        // A kernel without these counts has nothing to exhaust.
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    let bounds = [(c"max_user_namespaces", b"0".as_slice()), (c"max_inotify_instances", b"64"), (c"max_inotify_watches", b"8192")];
+    for (count, bound) in bounds {
+        let written =
+            openat(&counts, count, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| rustix::io::write(&file, bound));
+        match written {
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }

@@ -235,8 +235,8 @@ pub struct Start {
     pub cpus: Option<rustix::thread::CpuSet>,
     /// Filters installed in each command only (the caller's own programs).
     pub filters: Vec<Vec<u8>>,
-    /// Descriptor policy of each command; `None`: close all.
-    pub keep_all_but: Option<Vec<RawFd>>,
+    /// Descriptor policy of each command: runs of numbers to close, first and last; `None`: close all.
+    pub keep_all_but: Option<Vec<(RawFd, RawFd)>>,
     /// Read one byte before the command.
     pub block_fd: Option<RawFd>,
     /// Kept open by init.

@@ -205,8 +205,8 @@ fn prepare<'a>(ready: &Ready<'a>) -> Result<&'a [u8], (Stage, Errno)> {
     match &start.keep_all_but {
         None => fd::close_from(first_free, false).map_err(at(Stage::Streams))?,
         Some(but) => {
-            for number in but {
-                fd::close_between(*number, *number, false).map_err(at(Stage::Streams))?;
+            for (first, last) in but {
+                fd::close_between(*first, *last, false).map_err(at(Stage::Streams))?;
             }
         }
     }

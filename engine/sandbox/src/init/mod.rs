@@ -86,15 +86,15 @@ struct Job {
 }
 
 impl Room {
-    /// Makes room.
+    /// Makes room for so many commands at once.
     ///
     /// # Errors
     /// What mmap(2) says.
-    pub fn new() -> Result<Self, Errno> {
+    pub fn new(commands: usize) -> Result<Self, Errno> {
         Ok(Room {
             request: Pages::zeroed(EXEC_HEADER + BLOCK)?,
             strings: StringBlock::with_room()?,
-            commands: vec![Job::default(); MAX_COMMANDS].into_boxed_slice(),
+            commands: vec![Job::default(); commands].into_boxed_slice(),
         })
     }
 }

@@ -6,7 +6,7 @@ pub mod idmap;
 pub mod network;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
 use enclos_cgroup::Group;
@@ -26,7 +26,7 @@ use crate::child::program::{CapabilityMask, Confine, First, Program, Ruleset, St
 use crate::child::{Context, run};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::init::message::{ExecRequest, RELEASE_REQUEST, Reply};
-use crate::init::{Given, ParkedRoom, Room};
+use crate::init::{Given, MAX_COMMANDS, ParkedRoom, Room};
 use compile::Compiler;
 use network::Network;
 
@@ -68,17 +68,13 @@ pub fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Started> {
     start_in(plan, launch, None)
 }
 
-/// The same, in a network that is being made.
+/// The same, in a network that is being made; one that does not suit the plan is not used.
 ///
 /// # Errors
 /// As for [`start`].
 pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> Result<Started> {
+    let network = network.filter(|network| network::suits(plan) && network.has(plan.loopback));
     compile::check_descriptors(plan)?;
-    let network = if network::suits(plan) {
-        network.filter(|network| network.has(plan.loopback)).or_else(|| Network::early(plan.loopback))
-    } else {
-        None
-    };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| Failure::about(Stage::Prepare, e, "control socket"))?;
     let first = launch.first.map(|(request, given)| First { request: request.encode(FIRST_ID), given });
@@ -109,7 +105,9 @@ pub fn start_in(plan: &Plan, launch: &Launch<'_>, network: Option<Network>) -> R
 /// A program with the room its process will write.
 pub(crate) fn context(program: Program) -> Result<Context> {
     let failed = |e| Failure::about(Stage::Prepare, e, "room for init");
-    Ok(Context { program, room: Room::new().map_err(failed)?.into(), parked: ParkedRoom::new().map_err(failed)?.into() })
+    // Where the first command is the last, no other comes.
+    let commands = if program.start.first.is_some() { 1 } else { MAX_COMMANDS };
+    Ok(Context { program, room: Room::new(commands).map_err(failed)?.into(), parked: ParkedRoom::new().map_err(failed)?.into() })
 }
 
 /// This process, as its children can watch it.
@@ -237,7 +235,8 @@ pub(crate) fn program(
         launcher: None,
         cgroups,
         cgroup_namespace: plan.namespaces.cgroup,
-        wait_release: plan.namespaces.user || plan.userns_block_fd.is_some(),
+        // A child that maps its ids itself waits for nobody.
+        wait_release: (plan.namespaces.user && identity.mapper != Mapper::Own) || plan.userns_block_fd.is_some(),
         own_maps: (plan.namespaces.user && plan.userns_block_fd.is_none() && identity.mapper == Mapper::Own)
             .then(|| (idmap::map_lines(&identity.uid_map), idmap::map_lines(&identity.gid_map))),
         die_with_parent: plan.die_with_parent,
@@ -366,7 +365,7 @@ fn start_part(plan: &Plan, first: Option<First>, mask: SignalSet) -> Result<Star
     let lock_files = plan.lock_files.iter().filter_map(|path| CString::new(path.as_os_str().as_encoded_bytes()).ok()).collect();
     let keep_all_but = match &plan.descriptors {
         Descriptors::CloseAll => None,
-        Descriptors::KeepAllBut(but) => Some(but.clone()),
+        Descriptors::KeepAllBut(but) => Some(runs(but)),
     };
     // Reading the mask changes it: once, in the parent, put back at once. Other threads make files meanwhile with the default mask at worst.
     let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -389,6 +388,20 @@ fn start_part(plan: &Plan, first: Option<First>, mask: SignalSet) -> Result<Star
         park: None,
         stack: Stack::new().map_err(|e| Failure::about(Stage::Prepare, e, "stack"))?,
     })
+}
+
+/// Numbers as runs of neighbours, first and last, that one call closes.
+fn runs(numbers: &[RawFd]) -> Vec<(RawFd, RawFd)> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let mut runs: Vec<(RawFd, RawFd)> = Vec::new();
+    for number in sorted {
+        match runs.last_mut() {
+            Some((_, last)) if number <= last.saturating_add(1) => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    runs
 }
 
 fn checked(bytes: &[u8]) -> Result<Vec<u8>> {

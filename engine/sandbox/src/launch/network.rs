@@ -55,15 +55,9 @@ fn can_change() -> bool {
 const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 
 impl Network {
-    /// Begins, before there is a plan, if one made from this policy will have a network of its own.
+    /// Begins, before there is a plan, if one made from this policy will have a network of its own, and this process may come back from it.
     pub fn ahead(policy: &Policy) -> Option<Network> {
-        if policy.net == Net::Host { None } else { Self::early(policy.net == Net::Loopback) }
-    }
-
-    /// Begins, where this process may come back from it; `loopback`: with `lo` up.
-    #[must_use]
-    pub fn early(loopback: bool) -> Option<Network> {
-        can_change().then(|| Self::begin(loopback)).flatten()
+        (policy.net != Net::Host && can_change()).then(|| Self::begin(policy.net == Net::Loopback)).flatten()
     }
 
     /// Whether it is what the plan asks for.
@@ -72,7 +66,7 @@ impl Network {
     }
 
     /// Begins. `None` where the helper cannot be made: the sandbox then makes its network itself, or tells why it cannot.
-    pub fn begin(loopback: bool) -> Option<Network> {
+    fn begin(loopback: bool) -> Option<Network> {
         let charge = Box::new(Charge { loopback, own: AtomicI32::new(-1), made: AtomicI32::new(-1), stack: Stack::new().ok()? });
         let _blocked = Blocked::all();
         let helper = clone_sharing_memory(&charge.stack, Until::ClonedWithDescriptors, make, &*charge).ok()?;

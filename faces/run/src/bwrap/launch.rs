@@ -5,9 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use enclos_sandbox::direct::{self, Bounds, Exec, Network};
+use enclos_sandbox::direct::{self, Bounds, Exec};
 use enclos_spec::Report;
 use enclos_spec::plan::{FilterSource, Plan};
 
@@ -23,7 +22,7 @@ use crate::report_file;
 const FAILURE: u8 = 1;
 
 /// Runs `bwrap ARGUMENTS`. `called_as` is what we were called, for the usage line.
-pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> u8 {
     let parent = std::os::unix::process::parent_id();
     let arguments: Vec<OsString> = arguments.collect();
     let parsed = parse(&arguments, &mut read_all);
@@ -31,28 +30,28 @@ pub fn main(called_as: &OsStr, arguments: impl Iterator<Item = OsString>) -> Exi
         say(message);
     }
     match parsed.wanted {
-        None => ExitCode::from(FAILURE),
+        None => FAILURE,
         Some(Wanted::Help) => answer(&help::help(&called_as.to_string_lossy())),
         Some(Wanted::Version) => answer(&version()),
         Some(Wanted::Usage) => {
             // Nobody is left to be told when standard error cannot be written.
             let _ = io::stderr().write_all(help::help(&called_as.to_string_lossy()).as_bytes());
-            ExitCode::from(FAILURE)
+            FAILURE
         }
         Some(Wanted::Run(line)) => match run(&line, parent) {
-            Ok(code) => ExitCode::from(code),
+            Ok(code) => code,
             Err(text) => {
                 say(&Message::error(text, parsed.level_prefix));
-                ExitCode::from(FAILURE)
+                FAILURE
             }
         },
     }
 }
 
-fn answer(text: &str) -> ExitCode {
+fn answer(text: &str) -> u8 {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
+        Ok(()) => enclos_spec::exit::SUCCESS,
+        Err(_) => FAILURE,
     }
 }
 
@@ -66,8 +65,6 @@ fn run(line: &CommandLine, parent: u32) -> Result<u8, String> {
     refuse_set_uid()?;
     // Before anything of ours is open.
     let closed = descriptors::occupy_all(line)?;
-    // Early, for it takes longest.
-    let network = if line.unshare.net { Network::early(true) } else { None };
     let mut filters = Vec::new();
     for fd in &line.add_seccomp {
         filters.push(filter(*fd)?);
@@ -84,7 +81,7 @@ fn run(line: &CommandLine, parent: u32) -> Result<u8, String> {
     if line.die_with_parent {
         die_with(parent)?;
     }
-    let outcome = start(line, &launch, bounds, network);
+    let outcome = start(line, &launch, bounds);
     if let (Some(file), Some(path)) = (&mut file, &line.report) {
         let report = match &outcome {
             Ok((_, report)) => report.clone(),
@@ -106,26 +103,23 @@ fn bounds(line: &CommandLine, plan: &mut Plan) -> Result<Option<Bounds>, String>
 }
 
 /// The engine's work, and the documents around it.
-fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>, network: Option<Network>) -> Result<(u8, Option<Report>), String> {
+fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>) -> Result<(u8, Option<Report>), String> {
     let failed = |error: enclos_sandbox::Error| failure::words(&error, line, launch);
     let exec = exec(launch);
-    let started = direct::start(&launch.plan, &exec, bounds, network).map_err(failed)?;
+    // Whoever watches is told of the process before anything else happens. Without a watcher it need not wait.
+    let watched = line.info_fd.is_some() || line.json_status_fd.is_some() || line.userns_block_fd.is_some();
+    if !watched {
+        check_sources(line)?;
+    }
+    let started = direct::start(&launch.plan, &exec, bounds, watched).map_err(failed)?;
     let mut status = line.json_status_fd.map(writer).transpose()?;
-    let told = Started { child_pid: started.pid(), namespaces: namespaces(&launch.plan.namespaces, started.pid()) };
-    if let Some(fd) = line.info_fd {
-        write(&mut writer(fd)?, &told.info())?;
-        // Its reader waits for the end.
-        if line.json_status_fd != Some(fd) {
-            drop(enclos_sys::fd::adopt(fd));
+    if watched {
+        tell(line, &started, &launch.plan, status.as_mut())?;
+        check_sources(line)?;
+        if let Some(fd) = line.userns_block_fd {
+            // Whoever maps the ids says so here; the engine then maps none.
+            await_byte(fd);
         }
-    }
-    if let Some(status) = &mut status {
-        write(status, &told.status())?;
-    }
-    check_sources(line)?;
-    if let Some(fd) = line.userns_block_fd {
-        // Whoever maps the ids says so here; the engine then maps none.
-        await_byte(fd);
     }
     started.release().map_err(failed)?;
     started.wait_executed().map_err(failed)?;
@@ -135,7 +129,24 @@ fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>, network: O
         // A reader that has gone has heard enough: the command has ended all the same.
         let _ = write(status, &exit_code(code));
     }
+    if ended.report.is_none() {
+        // Nothing is left to do, and what the process holds the kernel frees faster than we would.
+        std::process::exit(i32::from(code));
+    }
     Ok((code, ended.report))
+}
+
+/// The documents about the process that was made.
+fn tell(line: &CommandLine, started: &direct::Started<'_>, plan: &Plan, status: Option<&mut std::fs::File>) -> Result<(), String> {
+    let told = Started { child_pid: started.pid(), namespaces: namespaces(&plan.namespaces, started.pid()) };
+    if let Some(fd) = line.info_fd {
+        write(&mut writer(fd)?, &told.info())?;
+        // Its reader waits for the end.
+        if line.json_status_fd != Some(fd) {
+            drop(enclos_sys::fd::adopt(fd));
+        }
+    }
+    status.map_or(Ok(()), |status| write(status, &told.status()))
 }
 
 /// `--die-with-parent`, for a parent that may have ended before the kernel was told.
@@ -193,21 +204,26 @@ fn await_byte(fd: RawFd) {
 
 /// Everything about the caller and the host that the plan depends on.
 fn caller(line: &CommandLine) -> Caller {
-    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok().and_then(|text| text.trim().parse().ok());
     let capabilities = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
-    let allowed = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0");
     Caller {
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
         capabilities,
-        last_capability: last.unwrap_or(40),
+        last_capability: enclos_sys::capability::last_known(),
         directory: std::env::current_dir().ok(),
         environment: std::env::vars_os().collect(),
         terminal: terminal(),
-        user_namespaces: allowed && Path::new("/proc/self/ns/user").exists(),
-        cgroup_namespaces: Path::new("/proc/self/ns/cgroup").exists(),
+        // Looked for where the answer matters.
+        user_namespaces: line.unshare.user_try && user_namespaces(),
+        cgroup_namespaces: (line.unshare.cgroup || line.unshare.cgroup_try) && Path::new("/proc/self/ns/cgroup").exists(),
         missing: missing(line),
     }
+}
+
+/// Whether this kernel has them, and lets one be made.
+fn user_namespaces() -> bool {
+    let allowed = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0");
+    allowed && Path::new("/proc/self/ns/user").exists()
 }
 
 /// The terminal on standard output, if it is one.
