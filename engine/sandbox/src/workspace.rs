@@ -34,6 +34,9 @@ pub struct Workspace {
     /// Where in it the second wall (Landlock) lets the command write: paths inside, or relative to the workspace. One on which a symbolic link lies gives nothing.
     /// `None`: everywhere.
     pub writable: Option<Vec<PathBuf>>,
+    /// Whether what is written outlives a power failure. `false` spares the end of the sandbox the wait until the file system below is on the disk; the upper directory is
+    /// then good for this one mount (overlayfs, "volatile").
+    pub lasting: bool,
 }
 
 impl Workspace {
@@ -43,7 +46,7 @@ impl Workspace {
     /// One at the usual place, all of which may be written as owners and permission bits say.
     #[must_use]
     pub fn new(lower: Vec<PathBuf>, upper: impl Into<PathBuf>, work: impl Into<PathBuf>) -> Self {
-        Workspace { at: Self::AT.into(), lower, upper: upper.into(), work: work.into(), writable: None }
+        Workspace { at: Self::AT.into(), lower, upper: upper.into(), work: work.into(), writable: None, lasting: true }
     }
 
     /// Narrows the second wall of a plan to what may be written.
@@ -101,7 +104,7 @@ impl Workspace {
                 return Err(refused(path, "write an absolute path"));
             }
         }
-        let mut message = vec![WORKSPACE, kind, self.lower.len() as u8];
+        let mut message = vec![WORKSPACE, kind, u8::from(!self.lasting), self.lower.len() as u8];
         message.extend(LOWER[..self.lower.len()].iter().map(|name| name.to_bytes()).collect::<Vec<_>>().join(&b':'));
         message.push(0);
         for path in [&self.upper, &self.work] {
@@ -127,7 +130,7 @@ impl Workspace {
 }
 
 /// The message that there is none.
-pub(crate) const NO_WORKSPACE: [u8; 3] = [WORKSPACE, NONE, 0];
+pub(crate) const NO_WORKSPACE: [u8; 4] = [WORKSPACE, NONE, 0, 0];
 
 fn refused(path: &Path, wanted: &str) -> Error {
     PolicyError::value("workspace", &path.display().to_string(), wanted).into()
@@ -167,6 +170,9 @@ mod tests {
         let brought = Brought::decode(&message).unwrap().unwrap();
         assert_eq!((brought.layers, brought.lower, brought.upper, brought.work), (2, c"w0:w1", c"wk/upper", c"wk/work"));
         assert_eq!(brought.paths, b"/s/w/1\0/s/mask\0/s/tree\0");
+        assert!(!brought.volatile);
+        let passing = Workspace { lasting: false, ..workspace() }.by_path().unwrap();
+        assert!(Brought::decode(&passing).unwrap().unwrap().volatile);
         assert_eq!(Brought::decode(&NO_WORKSPACE), Some(None));
     }
 

@@ -52,6 +52,8 @@ const ATTACH: MoveMountFlags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(Mov
 
 /// More than ever lie over a new root: the old one, the private tmpfs, the first root, and a tree for every bind over `/`.
 const STACKED: usize = 64;
+/// Of the private tmpfs: an empty directory, for places that show nothing.
+const NOTHING: &CStr = c"nothing";
 
 /// Which mount a descriptor is of (`statx(2)`, STATX_MNT_ID, Linux 5.8).
 fn mount_id(fd: &OwnedFd) -> Result<u64, Errno> {
@@ -258,24 +260,24 @@ impl Root {
             Tree::Detached(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3),
             Tree::Path(path) => clone_tree(&self.old, path),
             Tree::Exact(path) => self.exact_tree(path),
-            Tree::Descriptor(number) => {
-                // The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody
-                // swapped it meanwhile, which the comparison notices.
-                let held = enclos_sys::fd::borrow(*number)?;
-                let mut text = [0u8; 32];
-                let link = format_fd_path(&mut text, *number);
-                let mut path = [0u8; 4096];
-                let found = readlinkat_raw(HERE, link, &mut path[..4095])?;
-                path[found] = 0;
-                let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
-                let tree = clone_tree(&self.old, path)?;
-                let (a, b) = (fstat(held)?, fstat(&tree)?);
-                if (a.st_dev, a.st_ino) != (b.st_dev, b.st_ino) {
-                    return Err(Errno::STALE);
-                }
-                Ok(tree)
-            }
+            Tree::Descriptor(number) => self.held_tree(*number),
         }
+    }
+
+    /// The descriptor's mount belongs to the launcher's namespace; its path leads to the same object in ours unless somebody swapped it meanwhile, which the
+    /// comparison notices.
+    #[inline(never)]
+    fn held_tree(&self, number: i32) -> Result<OwnedFd, Errno> {
+        let held = enclos_sys::fd::borrow(number)?;
+        let mut text = [0u8; 32];
+        let link = format_fd_path(&mut text, number);
+        let mut path = [0u8; 4096];
+        let found = readlinkat_raw(HERE, link, &mut path[..4095])?;
+        path[found] = 0;
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
+        let tree = clone_tree(&self.old, path)?;
+        let (a, b) = (fstat(held)?, fstat(&tree)?);
+        if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) { Ok(tree) } else { Err(Errno::STALE) }
     }
 
     /// A tree of the host on whose path no symbolic link lies.
@@ -381,12 +383,12 @@ impl Root {
         }
         rustix::process::fchdir(scratch).map_err(operation)?;
         let above = (discard || keep.is_some()).then_some((names.upper.as_c_str(), names.work.as_c_str()));
-        let tree = self.overlay(&names.lowerdir, above).map_err(operation)?;
+        let tree = self.overlay(&names.lowerdir, above, false).map_err(operation)?;
         self.attach_at(tree, &at, place).map_err(operation)
     }
 
-    /// A complete, detached overlay; the names are those of directories below the current one.
-    pub(super) fn overlay(&self, lower: &CStr, above: Option<(&CStr, &CStr)>) -> Result<OwnedFd, Errno> {
+    /// A complete, detached overlay; the names are those of directories below the current one. `volatile`: unmounting it waits for no disk.
+    pub(super) fn overlay(&self, lower: &CStr, above: Option<(&CStr, &CStr)>, volatile: bool) -> Result<OwnedFd, Errno> {
         let context = configure(c"overlay")?;
         fsconfig_set_string(&context, c"lowerdir", lower)?;
         if let Some((upper, work)) = above {
@@ -395,6 +397,9 @@ impl Root {
         }
         if self.in_user_namespace {
             fsconfig_set_flag(&context, c"userxattr")?;
+        }
+        if volatile {
+            fsconfig_set_flag(&context, c"volatile")?;
         }
         fsconfig_create(&context)?;
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
@@ -499,6 +504,15 @@ impl Root {
         Ok(tree)
     }
 
+    /// An empty directory that nobody may enter: one of the private tmpfs, where there is one, for another tmpfs costs ten times as much.
+    fn nothing(&self) -> Result<OwnedFd, Errno> {
+        let Some(scratch) = &self.scratch else { return tmpfs(Some(c"4096"), Some(c"2"), c"0000") };
+        match mkdirat(scratch, NOTHING, Mode::empty()) {
+            Ok(()) | Err(Errno::EXIST) => clone_tree(scratch, NOTHING),
+            Err(error) => Err(error),
+        }
+    }
+
     fn devpts(&mut self, place: &Place) -> Result<(), (Stage, Errno)> {
         let mount = || {
             let context = configure(c"devpts")?;
@@ -556,11 +570,7 @@ impl Root {
         }
         let (parent, name) = place.open_parent(self.new.as_fd())?;
         match symlinkat(target, &parent, name) {
-            Err(Errno::EXIST) => {
-                let mut text = [0u8; 4096];
-                let found = readlinkat_raw(&parent, name.as_c_str(), &mut text[..]).map_err(|_| Errno::EXIST)?;
-                if text[..found] == *target.to_bytes() { Ok(()) } else { Err(Errno::EXIST) }
-            }
+            Err(Errno::EXIST) if leads_to(&parent, name, target) => Ok(()),
             other => other,
         }
     }
@@ -572,7 +582,7 @@ impl Root {
             other => other?,
         };
         if FileType::from_raw_mode(fstat(&at)?.st_mode).is_dir() {
-            let tree = tmpfs(Some(c"4096"), Some(c"2"), c"0000")?;
+            let tree = self.nothing()?;
             set_attributes(&tree, Attributes::READ_ONLY, false)?;
             self.cover(&tree, &at)
         } else {
@@ -580,6 +590,13 @@ impl Root {
             self.cover(&self.null()?, &at)
         }
     }
+}
+
+/// Whether that link is there already.
+#[inline(never)]
+fn leads_to(parent: &OwnedFd, name: &CStr, target: &CStr) -> bool {
+    let mut text = [0u8; 4096];
+    readlinkat_raw(parent, name, &mut text[..]).is_ok_and(|found| text[..found] == *target.to_bytes())
 }
 
 /// `/proc/self/fd/N`, without allocating.
@@ -609,15 +626,31 @@ fn fill(file: &OwnedFd, filling: &Filling) -> Result<(), Errno> {
         Filling::Bytes(bytes) => write_all(file, bytes),
         Filling::Descriptor(number) => {
             let source = enclos_sys::fd::borrow(*number)?;
-            let mut buffer = [0u8; 16 * 1024];
-            loop {
-                match rustix::io::read(source, &mut buffer) {
-                    Ok(0) => return Ok(()),
-                    Ok(read) => write_all(file, &buffer[..read])?,
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(error),
+            // Most are small, and every page of stack is a fault of its own.
+            if copy_through(&mut [0u8; 2048], source, file, true)? { Ok(()) } else { copy_much(source, file) }
+        }
+    }
+}
+
+/// Its own function, so that nobody else has its stack.
+#[inline(never)]
+fn copy_much(source: BorrowedFd<'_>, file: &OwnedFd) -> Result<(), Errno> {
+    copy_through(&mut [0u8; 64 * 1024], source, file, false).map(drop)
+}
+
+/// Copies to the end, or, with `little`, until one buffer came full. Whether the end was reached.
+fn copy_through(buffer: &mut [u8], source: BorrowedFd<'_>, file: &OwnedFd, little: bool) -> Result<bool, Errno> {
+    loop {
+        match rustix::io::read(source, &mut *buffer) {
+            Ok(0) => return Ok(true),
+            Ok(read) => {
+                write_all(file, &buffer[..read])?;
+                if little && read == buffer.len() {
+                    return Ok(false);
                 }
             }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -44,9 +44,11 @@ pub const BY_DESCRIPTOR: u8 = 1;
 /// Second byte: paths follow, in that order.
 pub const BY_PATH: u8 = 2;
 
-/// The message, read.
+/// The message, read. After the two bytes: 1 where nothing of it outlives a power failure, else 0; how many layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brought<'a> {
+    /// Nothing needs to reach the disk.
+    pub volatile: bool,
     /// How many lower layers.
     pub layers: usize,
     /// `lowerdir=`
@@ -63,17 +65,17 @@ impl<'a> Brought<'a> {
     /// Reads a message; `None` when it is none of these, `Some(None)` when there is no workspace.
     #[must_use]
     pub fn decode(message: &'a [u8]) -> Option<Option<Brought<'a>>> {
-        let (&[WORKSPACE, kind, layers], mut rest) = message.split_first_chunk::<3>()? else { return None };
+        let (&[WORKSPACE, kind, volatile, layers], mut rest) = message.split_first_chunk::<4>()? else { return None };
         if kind == NONE {
             return Some(None);
         }
         let layers = usize::from(layers);
-        if (kind != BY_DESCRIPTOR && kind != BY_PATH) || layers == 0 || layers > MAX_LAYERS {
+        if (kind != BY_DESCRIPTOR && kind != BY_PATH) || volatile > 1 || layers == 0 || layers > MAX_LAYERS {
             return None;
         }
         let mut next = || take(&mut rest);
         let (lower, upper, work) = (next()?, next()?, next()?);
-        Some(Some(Brought { layers, lower, upper, work, paths: if kind == BY_PATH { rest } else { &[] } }))
+        Some(Some(Brought { volatile: volatile == 1, layers, lower, upper, work, paths: if kind == BY_PATH { rest } else { &[] } }))
     }
 }
 
@@ -85,7 +87,8 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a CStr> {
 }
 
 impl Root {
-    /// Waits for the layers, and mounts the overlay of them.
+    /// Waits for the layers, and mounts the overlay of them. Its own function, so that nobody else has its stack: every page of it is a fault.
+    #[inline(never)]
     pub(super) fn bring_workspace(&mut self, control: &OwnedFd, place: &Place, stack: &Stack) -> Result<(), (Stage, Errno)> {
         let mut message = [0u8; MESSAGE];
         let mut descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS] = [const { None }; MAX_DESCRIPTORS];
@@ -119,7 +122,7 @@ impl Root {
         }
         let merge = || {
             rustix::process::fchdir(self.scratch.as_ref().ok_or(Errno::INVAL)?)?;
-            self.overlay(brought.lower, Some((brought.upper, brought.work)))
+            self.overlay(brought.lower, Some((brought.upper, brought.work)), brought.volatile)
         };
         let merged = merge().map_err(|e| (Stage::Operation, e))?;
         self.attach_in_place(&merged, place, Make::Directory(0o755))?;
@@ -168,7 +171,7 @@ mod tests {
         #[test]
         fn no_message_panics(bytes: Vec<u8>, kind in 0u8..4, layers in 0u8..12) {
             let _ = Brought::decode(&bytes);
-            let mut message = vec![WORKSPACE, kind, layers];
+            let mut message = vec![WORKSPACE, kind, 0, layers];
             message.extend(&bytes);
             if let Some(Some(brought)) = Brought::decode(&message) {
                 prop_assert!(brought.layers <= MAX_LAYERS);
@@ -178,11 +181,12 @@ mod tests {
 
     #[test]
     fn a_message_reads_back() {
-        let message = b"W\x02\x02w0:w1\0wk/upper\0wk/work\0/s/ws\0/s/mask\0/s/tree\0";
+        let message = b"W\x02\x00\x02w0:w1\0wk/upper\0wk/work\0/s/ws\0/s/mask\0/s/tree\0";
         let mut brought = Brought::decode(message).unwrap().unwrap();
         assert_eq!((brought.layers, brought.lower, brought.upper, brought.work), (2, c"w0:w1", c"wk/upper", c"wk/work"));
         assert_eq!(take(&mut brought.paths), Some(c"/s/ws"));
-        assert_eq!(Brought::decode(b"W\0\0"), Some(None));
+        assert_eq!(Brought::decode(b"W\0\0\0"), Some(None));
         assert_eq!(Brought::decode(b"\x03"), None);
+        assert_eq!(Brought::decode(b"W\x02\x02\x02w0:w1\0wk/upper\0wk/work\0"), None);
     }
 }

@@ -76,10 +76,7 @@ impl Inner {
 
     fn open_session(&self, caller: &Caller, sandbox: &str, new: &NewSession) -> Result<std::sync::Arc<session::Session>> {
         let entry = self.visible(caller, sandbox)?;
-        if entry.is_passing() {
-            let message = "it runs one command and ends with it: make a sandbox of its own for a session";
-            return Err(AgentError::Precondition(message.to_owned()));
-        }
+        entry.lasting()?;
         exec::check_env("env", &new.env)?;
         if new.shell.len() > 4096 || new.shell.contains('\0') {
             return Err(AgentError::invalid("shell", "a path has at most 4096 bytes, and no zero byte"));
@@ -211,7 +208,7 @@ impl Agent for LocalAgent {
     }
 
     fn start(&self, caller: &Caller, id: &str) -> Result<Sandbox> {
-        let done = self.inner.visible(caller, id).and_then(|entry| self.inner.start_entry(&entry));
+        let done = self.inner.visible(caller, id).and_then(|entry| entry.lasting().and_then(|()| self.inner.start_entry(&entry)));
         self.audited(caller, "start", id, done.map(|known| shown(&known.record)))
     }
 

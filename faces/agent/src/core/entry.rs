@@ -146,6 +146,17 @@ impl Entry {
         self.passing
     }
 
+    /// Refuses what is only for one that goes on.
+    ///
+    /// # Errors
+    /// [`AgentError::Precondition`] for one that ends with the call that made it.
+    pub fn lasting(&self) -> Result<()> {
+        if !self.passing {
+            return Ok(());
+        }
+        Err(AgentError::Precondition("it runs one command and ends with it: make a sandbox of its own for this".to_owned()))
+    }
+
     /// What lives of it.
     pub fn life(&self) -> Option<Arc<Life>> {
         self.life.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -50,7 +50,8 @@ impl Inner {
         let share = self.quotas.take(&entry.owner, Counted::Living, self.settings.sandboxes)?;
         let root = known.record.image.as_deref().map(|name| self.root(name)).transpose()?;
         let policy = policy::policy(&known.record, root.as_ref().map(Shown::path), &self.settings);
-        let workspace = self.workspace(&known)?;
+        let mut workspace = self.workspace(&known)?;
+        workspace.lasting = !entry.is_passing();
         let sandbox = self.templates.sandbox(&policy, &workspace)?;
         self.figures.life();
         let env = self.env(&known.record, root.as_ref());
@@ -131,6 +132,7 @@ impl Inner {
 
     /// Ends what runs so that something else can be put in its place, and does that; what ran before runs again on it. The caller has the turn.
     pub fn remade<T>(&self, entry: &Entry, endings: Endings, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        entry.lasting()?;
         let Some(life) = entry.life() else { return act() };
         let open = entry.sessions().iter().filter(|session| !session.is_closed(&self.state)).count();
         if !life.close(endings == Endings::Refuse) {
