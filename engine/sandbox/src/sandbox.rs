@@ -30,6 +30,7 @@ use crate::forkserver::{Born, Template};
 use crate::init::message::{self, DATAGRAM, EXEC_HEADER, ExecRequest, Reply, Target, flag};
 use crate::kept::Adopted;
 use crate::launch::idmap::user_namespace_of;
+use crate::launch::network::Network;
 use crate::launch::{self, FIRST_ID, Launch, Started};
 use crate::meter::Evidence;
 use crate::plan::{Planned, Wants, plan};
@@ -120,6 +121,8 @@ impl Sandbox {
     /// As for [`Sandbox::create`]; a workspace that is none, by the path that is wrong.
     pub fn create_with(policy: &Policy, workspace: Option<&Workspace>) -> Result<Sandbox> {
         crate::exec_request::refuse_stream_files(policy)?;
+        // First, for it takes longest.
+        let network = Network::ahead(policy);
         let facts = Facts::probe()?;
         let at: Option<&Path> = workspace.map(|workspace| workspace.at.as_path());
         let wants = Wants { terminal: true, measure: true, die_with_thread: false, living: true, workspace: at };
@@ -136,7 +139,7 @@ impl Sandbox {
         };
         crate::exec_request::make_layers(policy)?;
         let launch = Launch { group: group.as_ref(), first: None, hold: false, lease: planned.lease.as_ref().map(|l| &l.file) };
-        let started = launch::start(&planned.plan, &launch)?;
+        let started = launch::start_in(&planned.plan, &launch, network)?;
         let ready = started
             .release(&planned.plan)
             .and_then(|()| workspace.map_or(Ok(()), |workspace| bring(&started, &planned.plan, workspace)))
