@@ -13,10 +13,10 @@ use std::time::Duration;
 use enclos_host::axum::extract::State;
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::bytes::Bytes;
-use enclos_host::keys::Admitted;
+use enclos_host::keys::{Admitted, Head};
 use enclos_host::tokio::net::unix::pipe::{Receiver, Sender};
 use enclos_host::tokio::{self, time::timeout};
 use enclos_host::wire::{json, same_origin};
@@ -48,7 +48,7 @@ const FAILED: u16 = 1011;
 pub(super) async fn connect(
     State(native): Served,
     path: Id,
-    headers: HeaderMap,
+    headers: Head,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
     let (caller, admitted) = native.admit(&headers)?;
