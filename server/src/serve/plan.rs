@@ -210,6 +210,8 @@ fn unguarded(key: &str, address: &Address) -> String {
 
 #[cfg(test)]
 mod tests {
+    use enclos_testkit::certificates::Authority;
+
     use super::super::settings::records;
     use super::*;
 
@@ -254,12 +256,9 @@ mod tests {
 
     /// A certificate, and what `[tls]` is to say of it.
     fn certified(directory: &tempfile::TempDir) -> String {
-        use std::os::unix::fs::PermissionsExt;
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let authority = Authority::new("authority");
+        authority.write(directory.path());
+        let (certificate, key) = authority.server().write(directory.path(), "server");
         format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
     }
 
@@ -281,7 +280,7 @@ mod tests {
     fn certificates_of_clients_need_somebody_who_asks_for_them_and_somebody_whose_they_are() {
         let directory = tempfile::tempdir().unwrap();
         let tls = certified(&directory);
-        let authority = format!("client-ca = {:?}\n", directory.path().join("cert.pem"));
+        let authority = format!("client-ca = {:?}\n", directory.path().join("authority.pem"));
         let known = "[[keys]]\nname = \"a\"\ncertificates = [\"cn:a\"]\n";
         let public = "[server]\nlisten = [\"0.0.0.0:1\"]\n";
         // Whoever is asked for a certificate is somebody: that guards an address which others reach, and without it nothing does.

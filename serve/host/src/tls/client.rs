@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use super::BadTls;
 use super::files::{certificates, private_key, provider, roots};
@@ -67,6 +67,12 @@ impl Connected {
     #[must_use]
     pub fn get_ref(&self) -> &TcpStream {
         &self.0.sock
+    }
+
+    /// Whether the handshake took up an earlier connection's session.
+    #[must_use]
+    pub fn was_resumed(&self) -> bool {
+        matches!(self.0.conn.handshake_kind(), Some(HandshakeKind::Resumed))
     }
 }
 
