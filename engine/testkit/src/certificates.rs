@@ -131,3 +131,35 @@ impl Papers {
         (place("crt", &self.certificate), place("key", &self.key))
     }
 }
+
+/// The authorities of a server and of its clients, and another one.
+pub struct Authorities {
+    /// Signs the server's certificate.
+    pub servers: Authority,
+    /// Signs those of clients.
+    pub clients: Authority,
+    /// Signs what nobody trusts.
+    pub others: Authority,
+}
+
+impl Authorities {
+    /// New ones, whose certificates (`servers.pem` and so on) and the server's papers (`server.crt`, `server.key`) lie in `directory`.
+    #[must_use]
+    pub fn new(directory: &Path) -> Authorities {
+        let [servers, clients, others] = ["servers", "clients", "others"].map(Authority::new);
+        let all = Authorities { servers, clients, others };
+        for authority in [&all.servers, &all.clients, &all.others] {
+            authority.write(directory);
+        }
+        all.servers.server().write(directory, "server");
+        all
+    }
+
+    /// The section `[tls]` of a server that has its papers in `directory`; `asks`: it asks clients for theirs.
+    #[must_use]
+    pub fn config(directory: &Path, asks: bool) -> String {
+        let file = |name: &str| directory.join(name);
+        let authority = if asks { format!("client-ca = {:?}\n", file("clients.pem")) } else { String::new() };
+        format!("[tls]\ncertificate = {:?}\nkey = {:?}\n{authority}", file("server.crt"), file("server.key"))
+    }
+}

@@ -210,7 +210,7 @@ fn unguarded(key: &str, address: &Address) -> String {
 
 #[cfg(test)]
 mod tests {
-    use enclos_testkit::certificates::Authority;
+    use enclos_testkit::certificates::Authorities;
 
     use super::super::settings::records;
     use super::*;
@@ -256,10 +256,8 @@ mod tests {
 
     /// A certificate, and what `[tls]` is to say of it.
     fn certified(directory: &tempfile::TempDir) -> String {
-        let authority = Authority::new("authority");
-        authority.write(directory.path());
-        let (certificate, key) = authority.server().write(directory.path(), "server");
-        format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+        let _ = Authorities::new(directory.path());
+        Authorities::config(directory.path(), false)
     }
 
     #[test]
@@ -280,7 +278,7 @@ mod tests {
     fn certificates_of_clients_need_somebody_who_asks_for_them_and_somebody_whose_they_are() {
         let directory = tempfile::tempdir().unwrap();
         let tls = certified(&directory);
-        let authority = format!("client-ca = {:?}\n", directory.path().join("authority.pem"));
+        let authority = format!("client-ca = {:?}\n", directory.path().join("clients.pem"));
         let known = "[[keys]]\nname = \"a\"\ncertificates = [\"cn:a\"]\n";
         let public = "[server]\nlisten = [\"0.0.0.0:1\"]\n";
         // Whoever is asked for a certificate is somebody: that guards an address which others reach, and without it nothing does.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use enclos_host::stop::Stop;
 use enclos_host::tls::{Client, Connected, SETTINGS, Tls};
 use enclos_host::tokio::runtime::Runtime;
 use enclos_host::tokio::task::JoinHandle;
-use enclos_testkit::certificates::{Authority, Papers};
+use enclos_testkit::certificates::{Authorities, Authority, Papers};
 use tempfile::TempDir;
 
 /// Long enough that only a fault reaches it.
@@ -31,23 +32,24 @@ pub fn settings(config: &str) -> Settings {
     Settings::read(&[SETTINGS, KEYS], config, &[]).unwrap()
 }
 
-/// Authorities, and a directory with their certificates: `servers.pem`, `clients.pem`, `others.pem`, and the server's own.
+/// A directory, and the authorities whose certificates lie there.
 pub struct Place {
     pub directory: TempDir,
-    pub servers: Authority,
-    pub clients: Authority,
-    pub others: Authority,
+    authorities: Authorities,
+}
+
+impl Deref for Place {
+    type Target = Authorities;
+
+    fn deref(&self) -> &Authorities {
+        &self.authorities
+    }
 }
 
 impl Place {
     pub fn new() -> Place {
-        let [servers, clients, others] = ["servers", "clients", "others"].map(Authority::new);
-        let place = Place { directory: TempDir::new().unwrap(), servers, clients, others };
-        for authority in [&place.servers, &place.clients, &place.others] {
-            authority.write(place.directory.path());
-        }
-        place.servers.server().write(place.directory.path(), "server");
-        place
+        let directory = TempDir::new().unwrap();
+        Place { authorities: Authorities::new(directory.path()), directory }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -56,8 +58,7 @@ impl Place {
 
     /// `[tls]`, which asks for certificates or does not.
     pub fn config(&self, asks: bool) -> String {
-        let authority = if asks { format!("client-ca = {:?}\n", self.file("clients.pem")) } else { String::new() };
-        format!("[tls]\ncertificate = {:?}\nkey = {:?}\n{authority}", self.file("server.crt"), self.file("server.key"))
+        Authorities::config(self.directory.path(), asks)
     }
 
     /// Who trusts the server's authority, and shows these papers.
