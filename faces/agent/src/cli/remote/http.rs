@@ -212,7 +212,7 @@ fn why(error: &io::Error) -> String {
         "; it asks who we are: --cert FILE and --cert-key FILE say so"
     } else if text.contains("UnknownIssuer") {
         "; --ca FILE says whom to trust"
-    } else if text.contains("InvalidMessage") {
+    } else if text.contains("corrupt message") {
         "; it may speak no TLS: http:// is for that"
     } else {
         ""
