@@ -144,7 +144,7 @@ fn wrong(asking: &Asking) -> [Option<Papers>; 3] {
 
 #[test]
 fn every_listener_is_closed_to_those_without_a_certificate() {
-    let asking = Asking::with(true, KEYS, &["--set", "server.admin=127.0.0.1:0"]);
+    let asking = Asking::new();
     let addresses = [&asking.world.address, &asking.grpc, &asking.rest];
     for address in addresses {
         for papers in wrong(&asking) {

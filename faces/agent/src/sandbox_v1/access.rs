@@ -20,10 +20,8 @@ pub fn caller(keys: &Keys, head: &Head) -> Result<(Caller, Admitted), Status> {
 }
 
 fn refused(denied: &Denied) -> Status {
-    let code = match denied {
-        Denied::Missing | Denied::Unknown | Denied::Certificate { .. } | Denied::Ambiguous { .. } | Denied::Two => Code::Unauthenticated,
-        Denied::Concurrent { .. } | Denied::Rate { .. } => Code::ResourceExhausted,
-    };
+    // What passes is told when; who is not known is not known.
+    let code = if denied.retry_after().is_some() { Code::ResourceExhausted } else { Code::Unauthenticated };
     let mut status = Status::new(code, denied.to_string());
     if let Some(after) = denied.retry_after() {
         status.metadata_mut().insert("retry-after", after.as_secs().into());

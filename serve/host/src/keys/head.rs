@@ -5,11 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 
 use crate::tls::Certificate;
+use crate::wire::same_origin;
 
 /// The headers of a request, and the certificate that its connection showed. Only what a connection is taken with puts a certificate there
 /// ([`crate::connections`]); no header is one.
@@ -35,6 +36,12 @@ impl Head {
     /// The verified certificate.
     pub(super) fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
+    }
+
+    /// Whether a browser says that a page of another site sends it. What is no browser says nothing of the kind.
+    pub(super) fn is_of_another_site(&self) -> bool {
+        let crosses = |site: &HeaderValue| site.as_bytes().eq_ignore_ascii_case(b"cross-site");
+        !same_origin(&self.headers) || self.headers.get_all("sec-fetch-site").iter().any(crosses)
     }
 
     /// The key that it carries.

@@ -8,7 +8,7 @@
 //!
 //! Or the caller is known by the certificate that its connection showed ([`crate::tls`]): by its fingerprint, or by a name in it. A key that is
 //! sent along counts; it may be no other caller's than the certificate's. A certificate that nobody is known by opens nothing, nor does it make
-//! its holder anonymous.
+//! its holder anonymous. A browser shows it on behalf of every page that it is shown; so a page of another site has to send a key.
 
 mod head;
 
@@ -101,6 +101,9 @@ pub enum Denied {
         /// The certificate.
         fingerprint: Mark,
     },
+    /// 401: a browser shows a certificate on behalf of somebody else's page.
+    #[error("Origin: a page of another site may not make use of its viewer's certificate: send a key")]
+    Page,
     /// 401: two callers at once.
     #[error("the key is another caller's than the certificate of this connection: send one of both")]
     Two,
@@ -127,8 +130,8 @@ impl Denied {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Denied::Missing | Denied::Unknown | Denied::Certificate { .. } | Denied::Ambiguous { .. } | Denied::Two => None,
             Denied::Concurrent { retry_after, .. } | Denied::Rate { retry_after, .. } => Some(*retry_after),
+            Denied::Missing | Denied::Unknown | Denied::Certificate { .. } | Denied::Ambiguous { .. } | Denied::Page | Denied::Two => None,
         }
     }
 }
@@ -242,14 +245,20 @@ impl Keys {
     /// Who sends this.
     ///
     /// # Errors
-    /// [`Denied::Missing`], [`Denied::Unknown`], [`Denied::Certificate`], [`Denied::Ambiguous`], [`Denied::Two`].
+    /// [`Denied::Missing`], [`Denied::Unknown`], [`Denied::Certificate`], [`Denied::Ambiguous`], [`Denied::Page`], [`Denied::Two`].
     pub fn caller(&self, head: &Head) -> Result<Arc<Caller>, Denied> {
         let certified = head.certificate().map(|certificate| self.certified(certificate));
         if let Some(anonymous) = &self.anonymous {
             // Who shows a certificate is to be somebody.
             return certified.unwrap_or_else(|| Ok(Arc::clone(anonymous)));
         }
-        let Some(key) = head.key() else { return certified.unwrap_or(Err(Denied::Missing)) };
+        let Some(key) = head.key() else {
+            return match certified {
+                None => Err(Denied::Missing),
+                Some(Ok(_)) if head.is_of_another_site() => Err(Denied::Page),
+                Some(certified) => certified,
+            };
+        };
         // The digest is looked up, not the key: how long that takes tells nothing about keys that are near.
         let digest: [u8; 32] = Sha256::digest(&key).into();
         let caller = self.by_digest.get(&digest).ok_or(Denied::Unknown)?;

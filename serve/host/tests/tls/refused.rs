@@ -76,6 +76,30 @@ fn a_certificate_that_nobody_is_known_by_opens_nothing() {
 }
 
 #[test]
+fn a_page_of_another_site_makes_no_use_of_its_viewers_certificate() {
+    let key = "sha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"\n";
+    let world = World::asking(&format!("{ANN}{key}"));
+    let client = world.client(&world.place.clients.client("ann"));
+    let pages = [
+        "origin: https://evil.example\r\n",
+        "origin: null\r\n",
+        "origin: https://localhost.evil.example\r\n",
+        "sec-fetch-site: cross-site\r\n",
+        "origin: https://localhost\r\nsec-fetch-site: Cross-Site\r\n",
+    ];
+    for page in pages {
+        assert!(world.denied(&client, page).starts_with("Origin: a page of another site"), "{page}");
+        // A key is something that no page has of its viewer.
+        assert_eq!(world.name(&client, &format!("{page}x-api-key: secret\r\n")), "ann");
+    }
+    for own in
+        ["", "origin: https://localhost\r\n", "origin: https://localhost\r\nsec-fetch-site: same-origin\r\n", "sec-fetch-site: none\r\n"]
+    {
+        assert_eq!(world.name(&client, own), "ann", "{own}");
+    }
+}
+
+#[test]
 fn a_session_is_not_taken_up_again_where_certificates_are_asked_for() {
     for asks in [true, false] {
         let world = World::with(asks, if asks { ANN } else { "" }, BOUNDS, None);
