@@ -1,8 +1,8 @@
 //! Takes connections and answers them, until told to stop.
 //!
 //! ```text
-//!  accept (at most N at once) ─► HTTP/1, or where asked HTTP/2 for a peer that begins with its preface ─► the application
-//!     head must come within `head`; what we write must be read within `write`
+//!  accept (at most N at once) ─► TLS where it is spoken ─► HTTP/1, or where asked HTTP/2 for a peer that begins with its preface ─► the application
+//!     handshake and head must come within `head` each; what we write must be read within `write`
 //!  stop: no more is accepted; idle connections close; the others end with the answer they wait for, or after `drain` are dropped
 //! ```
 //!
@@ -14,8 +14,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,13 +31,14 @@ use crate::listen::Listener;
 use crate::opening::{Opening, begin};
 use crate::patient::Patient;
 use crate::stop::Stop;
+use crate::tls::{Certificate, Tls, handshake};
 
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// At once, over all listeners; the next waits in the kernel until one ends.
     pub connections: usize,
-    /// For the head of a request, and for the next request on a connection that is kept.
+    /// For a handshake of TLS, for the head of a request, and for the next request on a connection that is kept.
     pub head: Duration,
     /// For the peer to read some of what we write.
     pub write: Duration,
@@ -74,7 +75,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Router, bounds: Bounds, stop: 
     serve_all(listeners, app, bounds, None, stop).await
 }
 
-/// The same, and over HTTP/2 for peers that begin with it (without TLS: prior knowledge, RFC 9113 section 3.3).
+/// The same, and over HTTP/2 for peers that begin with it: agreed on in the handshake of TLS, or by prior knowledge (RFC 9113 section 3.3).
 pub async fn serve_http2(listeners: Vec<Listener>, app: Router, bounds: Bounds, http2: Http2, stop: Stop) -> usize {
     serve_all(listeners, app, bounds, Some(http2), stop).await
 }
@@ -114,7 +115,17 @@ struct Accepted {
 
 enum Stream {
     Tcp(tokio::net::TcpStream),
+    Tls(tokio::net::TcpStream, Tls),
     Unix(tokio::net::UnixStream),
+}
+
+/// What is known of whoever is at the other end.
+#[derive(Clone, Default)]
+struct Peer {
+    /// It came over a socket in the file system; else its address is one that an authority can name.
+    from_socket_file: bool,
+    /// What it showed, verified.
+    certificate: Option<Arc<Certificate>>,
 }
 
 async fn accept(listener: Listener, places: Arc<Semaphore>, sender: tokio::sync::mpsc::Sender<Accepted>, stop: Stop) {
@@ -142,30 +153,49 @@ async fn accept(listener: Listener, places: Arc<Semaphore>, sender: tokio::sync:
 
 async fn take(listener: &Listener) -> std::io::Result<Stream> {
     match listener {
-        Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
-            // Answers are written whole; waiting for more to send would only delay them.
-            stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
-        }
+        Listener::Tcp(listener) => Ok(Stream::Tcp(take_tcp(listener).await?)),
+        Listener::Tls(listener, tls) => Ok(Stream::Tls(take_tcp(listener).await?, tls.clone())),
         Listener::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
     }
+}
+
+async fn take_tcp(listener: &tokio::net::TcpListener) -> std::io::Result<tokio::net::TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    // Answers are written whole; waiting for more to send would only delay them.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl Accepted {
     async fn answer(self, app: Router, bounds: Bounds, http2: Option<Http2>, stop: Stop) {
         let _place = self.place;
         match self.stream {
-            Stream::Tcp(stream) => answer(stream, true, app, bounds, http2, stop).await,
-            Stream::Unix(stream) => answer(stream, false, app.layer(Extension(FromSocketFile)), bounds, http2, stop).await,
+            Stream::Tcp(stream) => answer(stream, Peer::default(), app, bounds, http2, stop).await,
+            Stream::Unix(stream) => {
+                let peer = Peer { from_socket_file: true, certificate: None };
+                answer(stream, peer, app, bounds, http2, stop).await;
+            }
+            Stream::Tls(stream, tls) => {
+                let shaken = tokio::select! {
+                    shaken = tokio::time::timeout(bounds.head, handshake(&tls, stream, http2.is_some())) => shaken,
+                    () = stop.asked() => return,
+                };
+                match shaken {
+                    Ok(Ok((stream, certificate))) => {
+                        answer(stream, Peer { from_socket_file: false, certificate }, app, bounds, http2, stop).await;
+                    }
+                    // As much a matter of the peer's as a head that makes no sense.
+                    Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+                    Err(_) => tracing::debug!("a handshake took too long"),
+                }
+            }
         }
     }
 }
 
-/// `named`: the peer's address is one that an authority can name.
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    named: bool,
+    peer: Peer,
     app: Router,
     bounds: Bounds,
     http2: Option<Http2>,
@@ -173,16 +203,18 @@ async fn answer(
 ) {
     let stream = Patient::new(stream, bounds.write);
     let ended = match http2 {
-        None => over_http1(stream, app, bounds, stop).await,
+        None => over_http1(stream, service(app, peer), bounds, stop).await,
         Some(http2) => {
             let begun = tokio::select! {
                 begun = tokio::time::timeout(bounds.head, begin(stream)) => begun,
                 () = stop.asked() => return,
             };
             match begun {
-                Ok(Ok(Opening::Http2(stream))) if named => over_http2(stream, app, http2, stop).await,
-                Ok(Ok(Opening::Http2(stream))) => over_http2(Anonymous::new(stream), app, http2, stop).await,
-                Ok(Ok(Opening::Other(stream))) => over_http1(stream, app, bounds, stop).await,
+                Ok(Ok(Opening::Http2(stream))) if peer.from_socket_file => {
+                    over_http2(Anonymous::new(stream), service(app, peer), http2, stop).await
+                }
+                Ok(Ok(Opening::Http2(stream))) => over_http2(stream, service(app, peer), http2, stop).await,
+                Ok(Ok(Opening::Other(stream))) => over_http1(stream, service(app, peer), bounds, stop).await,
                 // Nothing came, or too slowly.
                 Ok(Err(_)) | Err(_) => return,
             }
@@ -194,22 +226,46 @@ async fn answer(
     }
 }
 
-fn service(
-    app: Router,
-) -> impl hyper::service::Service<hyper::Request<Incoming>, Response = axum::response::Response, Error = Infallible, Future: Send> + Clone {
-    let service = app.map_request(|request: hyper::Request<Incoming>| request.map(Body::new));
+/// What answers on one connection. A request's extensions tell of the peer; nobody but us can put anything there.
+fn service(app: Router, peer: Peer) -> impl Service {
+    let service = app.map_request(move |mut request: hyper::Request<Incoming>| {
+        if peer.from_socket_file {
+            request.extensions_mut().insert(FromSocketFile);
+        }
+        if let Some(certificate) = &peer.certificate {
+            request.extensions_mut().insert(Arc::clone(certificate));
+        }
+        request.map(Body::new)
+    });
     TowerToHyperService::new(service.map_err(|never: Infallible| never))
+}
+
+/// Shorter to write.
+trait Service:
+    hyper::service::Service<hyper::Request<Incoming>, Response = axum::response::Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<T> Service for T where
+    T: hyper::service::Service<hyper::Request<Incoming>, Response = axum::response::Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
 }
 
 async fn over_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    app: Router,
+    service: impl Service,
     bounds: Bounds,
     stop: Stop,
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(64 << 10);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(app)).with_upgrades());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     tokio::select! {
         ended = &mut connection => ended,
         () = stop.asked() => {
@@ -221,7 +277,7 @@ async fn over_http1(
 
 async fn over_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    app: Router,
+    service: impl Service,
     bounds: Http2,
     stop: Stop,
 ) -> hyper::Result<()> {
@@ -235,7 +291,7 @@ async fn over_http2(
         .max_send_buf_size(256 << 10)
         .keep_alive_interval(bounds.ping)
         .keep_alive_timeout(bounds.pong);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(app)));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut connection => ended,
         () = stop.asked() => {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::keys::Keys;
+use crate::keys::{Head, Keys};
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
@@ -43,8 +43,8 @@ async fn readiness(State(health): State<Health>) -> Response {
     }
 }
 
-async fn expose(State(health): State<Health>, headers: HeaderMap) -> Response {
-    if let Some(Err(denied)) = health.keys.map(|keys| keys.caller(&headers)) {
+async fn expose(State(health): State<Health>, head: Head) -> Response {
+    if let Some(Err(denied)) = health.keys.map(|keys| keys.caller(&head)) {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{denied}\n")).into_response();
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -82,7 +82,7 @@ impl Hosts {
             hosts.names.insert(name.parse()?);
         }
         for address in listen {
-            if let Address::Tcp(address) = address {
+            if let Address::Tcp(address) | Address::Tls(address) = address {
                 hosts.any_address |= address.ip().is_unspecified();
                 hosts.names.insert(Name::Address(address.ip().to_canonical()));
             }

@@ -8,7 +8,7 @@
 //! - [`threads`]: threads for calls that block for long.
 //! - [`cancel`]: ends a piece of work from outside.
 //! - [`hosts`]: names of a server without keys, so that no web page makes use of it.
-//! - [`keys`]: who calls, and how much of everything that is worth.
+//! - [`keys`]: who calls, and how much of everything that is worth. - [`tls`]: whom nobody on the way can overhear, and certificates of callers.
 //! - [`health`], [`metrics`], [`log`]: what an operator sees.
 //! - [`outbound`]: requests to addresses that a client chose, where they cannot reach the inside of a network.
 //! - [`stop`]: the end, first asked for, then insisted on.
@@ -38,6 +38,7 @@ pub mod state;
 pub mod stop;
 pub mod table;
 pub mod threads;
+pub mod tls;
 pub mod wire;
 
 pub use axum;

@@ -47,6 +47,9 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// The default of `callbacks.authorities`, and whom callers of a server of ours trust.
+pub(crate) const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// How much of an answer is read; nobody looks at it.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -245,13 +248,16 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn connector(file: &Path) -> Result<TlsConnector, String> {
+/// The authorities of a file such as a host has: what cannot be used in it is passed over.
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
     roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-    if roots.is_empty() {
-        return Err("it holds no certificate".to_owned());
-    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
+}
+
+fn connector(file: &Path) -> Result<TlsConnector, String> {
+    let roots = authorities(file)?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))

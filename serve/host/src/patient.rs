@@ -64,7 +64,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        // TLS has a last word to write, which a peer that does not read holds up like any other.
+        let progress = Pin::new(&mut self.io).poll_shutdown(context);
+        self.watch(context, progress)
     }
 }
 
@@ -83,5 +85,28 @@ mod tests {
         let mut four = [0; 4];
         theirs.read_exact(&mut four).await.unwrap();
         patient.write_all(b"four").await.unwrap();
+    }
+
+    /// A connection whose end has to be written, and cannot be.
+    struct Full;
+
+    impl AsyncWrite for Full {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_reads_is_given_up() {
+        let error = Patient::new(Full, Duration::from_millis(50)).shutdown().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

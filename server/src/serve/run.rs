@@ -15,6 +15,7 @@ use enclos_host::listen::{Address, Listener};
 use enclos_host::log;
 use enclos_host::metrics::{self, Metrics};
 use enclos_host::stop::Stop;
+use enclos_host::tls::Tls;
 use enclos_host::tokio;
 use enclos_host::tokio::runtime;
 use enclos_host::tokio::sync::oneshot;
@@ -43,6 +44,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// One line: what could not be started.
 pub fn run(plan: Plan) -> Result<(), String> {
     log::begin(&plan.settings);
+    for line in &plan.warnings {
+        tracing::warn!("{line}");
+    }
     more_descriptors();
     leftovers::of_the_dead();
     let launcher = Launcher::start(crate::OWN).map_err(|error| format!("the launcher could not be started: {error}"))?;
@@ -93,6 +97,7 @@ fn when_gone(process: &OwnedFd) -> std::io::Result<oneshot::Receiver<()>> {
 struct Server {
     listen: Vec<Address>,
     admin: Vec<Address>,
+    tls: Option<Tls>,
     bounds: Bounds,
     queue: Arc<Jobs>,
     stop: Stop,
@@ -149,14 +154,16 @@ impl Server {
             *rest = std::mem::take(rest).layer(middleware::from_fn_with_state(hosts, hosts::check));
         }
         let app = app.layer(middleware::from_fn_with_state(metrics.clone(), metrics::count));
-        Ok(Server { listen: plan.listen, admin: plan.admin, bounds: plan.bounds, queue, stop: stop.clone(), app, admin_app, sandbox_v1 })
+        let (listen, admin, tls, bounds) = (plan.listen, plan.admin, plan.tls, plan.bounds);
+        Ok(Server { listen, admin, tls, bounds, queue, stop: stop.clone(), app, admin_app, sandbox_v1 })
     }
 
     /// Serves until a signal ends it, or its launcher is gone: without one no program can be run, and whoever started us can start us again.
     async fn serve(self, launcher_gone: oneshot::Receiver<()>) -> Result<(), String> {
-        let (listeners, admin) = (bind("server.listen", &self.listen).await?, bind("server.admin", &self.admin).await?);
+        let tls = self.tls.as_ref();
+        let (listeners, admin) = (bind("server.listen", &self.listen, tls).await?, bind("server.admin", &self.admin, tls).await?);
         let [(grpc, grpc_app), (rest, rest_app)] = self.sandbox_v1;
-        let (grpc, rest) = (bind("agent.grpc", &grpc).await?, bind("agent.rest", &rest).await?);
+        let (grpc, rest) = (bind("agent.grpc", &grpc, tls).await?, bind("agent.rest", &rest, tls).await?);
         let insisted = self.stop.on_signals().map_err(|error| format!("signals cannot be caught: {error}"))?;
         for address in listeners.iter().filter_map(Listener::address) {
             announce(&format!("listening on {address}"));
@@ -213,10 +220,10 @@ fn open_store(file: Option<&std::path::Path>, retention: enclos_pool::Retention)
     Store::open(file, retention).map(|store| Some(Arc::new(store))).map_err(|error| failed(&error))
 }
 
-async fn bind(key: &str, addresses: &[Address]) -> Result<Vec<Listener>, String> {
+async fn bind(key: &str, addresses: &[Address], tls: Option<&Tls>) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.push(address.bind().await.map_err(|error| format!("{key}: {address}: cannot listen there: {error}"))?);
+        listeners.push(address.bind_with(tls).await.map_err(|error| format!("{key}: {address}: cannot listen there: {error}"))?);
     }
     Ok(listeners)
 }

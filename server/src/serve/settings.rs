@@ -2,7 +2,7 @@
 
 use enclos_agent::{native as agent_native, sandbox_v1, settings as agent};
 use enclos_host::settings::{Kind, Setting};
-use enclos_host::{keys, log, outbound};
+use enclos_host::{keys, log, outbound, tls};
 use enclos_judge::{camisole, native, settings as judge};
 
 /// What the process itself needs.
@@ -11,13 +11,14 @@ const SERVER: &[Setting] = &[
         key: "server.listen",
         kind: Kind::Texts,
         default: "[\"127.0.0.1:42920\"]",
-        help: "Where to listen: `ADDRESS:PORT`, `[ADDRESS]:PORT`, `localhost:PORT` or `unix:/PATH`. An address that other hosts can reach needs `[[keys]]`.",
+        help: "Where to listen: `ADDRESS:PORT`, `[ADDRESS]:PORT`, `localhost:PORT` or `unix:/PATH`. An address that other hosts can reach needs `[[keys]]`. \
+               With `[tls]` addresses speak TLS, but for those with `http://` before them; `https://` insists on it.",
     },
     Setting {
         key: "server.admin",
         kind: Kind::Texts,
         default: "[]",
-        help: "Where to serve `/healthz`, `/readyz` and `/metrics` alone, without keys.",
+        help: "Where to serve `/healthz`, `/readyz` and `/metrics` alone, without keys: as `listen`.",
     },
     Setting {
         key: "server.anonymous",
@@ -47,7 +48,7 @@ const SERVER: &[Setting] = &[
         key: "server.head-timeout",
         kind: Kind::Span,
         default: "\"10s\"",
-        help: "For the head of a request to come, and for the next request on a connection that is kept.",
+        help: "For a handshake of TLS to end, for the head of a request to come, and for the next request on a connection that is kept.",
     },
     Setting { key: "server.body-timeout", kind: Kind::Span, default: "\"60s\"", help: "For the body of a request to come; then 408." },
     Setting {
@@ -101,14 +102,14 @@ const KEYS: &[Setting] = &[Setting {
     key: "keys",
     kind: Kind::Tables(keys::KEY_SETTINGS),
     default: "",
-    help: "Who may call. A key is sent as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as the password in `http://any:KEY@host`. Without any key \
-           the server is open, and listens on addresses of this host only.",
+    help: "Who may call. A key is sent as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as the password in `http://any:KEY@host`; or it is a \
+           certificate (`certificates`). Without any key the server is open, and listens on addresses of this host only.",
 }];
 
 /// Every record, in the order of the guide.
 #[must_use]
 pub fn records() -> Vec<&'static [Setting]> {
-    let mut groups = vec![SERVER, QUEUE, log::SETTINGS];
+    let mut groups = vec![SERVER, tls::SETTINGS, QUEUE, log::SETTINGS];
     groups.extend(judge::GROUPS);
     groups.extend([camisole::SETTINGS, native::SETTINGS, outbound::SETTINGS]);
     groups.extend(agent::GROUPS);

@@ -61,15 +61,7 @@ impl World {
     }
 
     fn on_terminal(&self, words: &[&str]) -> Screen {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let terminal = File::options().read(true).write(true).open(name).unwrap();
-        tcsetwinsize(&master, window(31, 97)).unwrap();
-        let stream = || Stdio::from(terminal.try_clone().unwrap());
-        let child = self.command(words).stdin(stream()).stdout(stream()).stderr(stream()).env("TERM", "dumb").spawn().unwrap();
-        Screen { master, terminal, child, seen: String::new() }
+        Screen::of(self.command(words))
     }
 
     /// The directory of the run is gone.
@@ -85,7 +77,7 @@ fn window(rows: u16, columns: u16) -> Winsize {
 }
 
 /// A terminal with the program on it.
-struct Screen {
+pub struct Screen {
     master: OwnedFd,
     terminal: File,
     child: Child,
@@ -93,13 +85,26 @@ struct Screen {
 }
 
 impl Screen {
-    fn type_in(&self, text: &str) {
+    /// A program on a terminal of 31 rows and 97 columns.
+    pub fn of(mut command: Command) -> Screen {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = File::options().read(true).write(true).open(name).unwrap();
+        tcsetwinsize(&master, window(31, 97)).unwrap();
+        let stream = || Stdio::from(terminal.try_clone().unwrap());
+        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).env("TERM", "dumb").spawn().unwrap();
+        Screen { master, terminal, child, seen: String::new() }
+    }
+
+    pub fn type_in(&self, text: &str) {
         rustix::io::write(&self.master, text.as_bytes()).unwrap();
     }
 
     /// Reads until this is shown, after what was waited for before.
     #[track_caller]
-    fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) {
         let until = Instant::now() + PATIENCE;
         while !self.seen.contains(text) {
             let left = until.saturating_duration_since(Instant::now());
@@ -126,7 +131,7 @@ impl Screen {
 
     /// Its exit status; the terminal must be as it was.
     #[track_caller]
-    fn ended(&mut self) -> i32 {
+    pub fn ended(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::world::World;
 
 /// Python with `agentfense`, which `cargo xtask test --lane judge` installs; `None` with a line that says so.
-fn python(test: &str) -> Option<PathBuf> {
+pub fn python(test: &str) -> Option<PathBuf> {
     let python = std::env::var_os("ENCLOS_AGENTFENSE").map(|venv| Path::new(&venv).join("bin/python3"));
     if python.is_none() {
         println!("SKIP: {test}: ENCLOS_AGENTFENSE names no Python environment with agentfense; cargo xtask test --lane judge makes one");

@@ -15,4 +15,5 @@ mod native;
 mod operator;
 mod programs;
 mod scripts;
+mod tls;
 mod world;

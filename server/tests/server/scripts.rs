@@ -103,11 +103,17 @@ fn examples_work(guide: &str, least: usize) {
 }
 
 #[test]
-fn the_configuration_of_the_guide_is_right() {
-    let guide = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-deploy.md"));
-    let config = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a configuration");
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&file, config).unwrap();
-    let output = Command::new(super::world::PROGRAM).args(["serve", "--check-config", "--config"]).arg(file.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn the_configurations_of_the_guides_are_right() {
+    let papers = tempfile::tempdir().unwrap();
+    let _ = enclos_testkit::certificates::Authorities::new(papers.path());
+    for guide in [
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-deploy.md")),
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/agent-operate.md")),
+    ] {
+        let config = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a configuration");
+        let file = papers.path().join("server.toml");
+        std::fs::write(&file, config.replace("/etc/enclos/", &format!("{}/", papers.path().display()))).unwrap();
+        let output = Command::new(super::world::PROGRAM).args(["serve", "--check-config", "--config"]).arg(file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -55,7 +55,9 @@ impl World {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let address =
+            line.trim().strip_prefix("listening on ").and_then(|rest| rest.strip_prefix("http://").or(rest.strip_prefix("https://")));
+        let Some(address) = address else {
             panic!("{line:?}: {}", std::fs::read_to_string(&log).unwrap_or_default());
         };
         World { address: address.to_owned(), state, child, stdout, log }

@@ -42,6 +42,9 @@ const SHELL_COMMAND: Record = Record {
     flags: &[
         &remote::SERVER,
         &remote::KEY,
+        &remote::CA,
+        &remote::CERT,
+        &remote::CERT_KEY,
         &PRESET,
         &RULE,
         &NET,

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use enclos_host::axum::extract::{Request, State};
-use enclos_host::axum::http::{HeaderMap, StatusCode, Uri};
+use enclos_host::axum::http::{StatusCode, Uri};
+use enclos_host::keys::Head;
 
 use super::problem::Problem;
 use super::query::{PAGE, Query};
 use super::{Answer, Id, Served, build, id, no_content, sandboxes, to_json, wire};
 use crate::api::{self, Committed};
 
-pub(super) async fn diff(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn diff(State(native): Served, path: Id, headers: Head) -> Answer {
     let id = id(path)?;
     native.look::<_, wire::Changes>(&headers, move |agent, caller| agent.diff(caller, &id)).await
 }
@@ -46,7 +47,7 @@ pub(super) async fn restore(State(native): Served, path: Id, request: Request) -
     to_json(StatusCode::OK, &wire::Sandbox::from(sandbox))
 }
 
-pub(super) async fn snapshot(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn snapshot(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     let (server, sandbox, by) = (Arc::clone(&native), id.clone(), caller.clone());
@@ -55,19 +56,19 @@ pub(super) async fn snapshot(State(native): Served, path: Id, headers: HeaderMap
     native.once.make(&caller, &headers, &[b"snapshot", id.as_bytes()], place, make).await
 }
 
-pub(super) async fn snapshots(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn snapshots(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (id, page) = (id(path)?, Query::of(&uri, &PAGE)?.page()?);
     native.look::<_, wire::Snapshots>(&headers, move |agent, caller| agent.snapshots(caller, &id, &page)).await
 }
 
-pub(super) async fn delete_snapshot(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn delete_snapshot(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     native.call(move |agent| agent.delete_snapshot(&caller, &id)).await?;
     Ok(no_content())
 }
 
-pub(super) async fn fork(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn fork(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     let (server, sandbox, by) = (Arc::clone(&native), id.clone(), caller.clone());

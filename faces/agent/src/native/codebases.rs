@@ -8,6 +8,7 @@ use enclos_host::axum::extract::{Request, State};
 use enclos_host::axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::flow::outgoing;
+use enclos_host::keys::Head;
 use enclos_host::tokio;
 
 use super::problem::Problem;
@@ -30,30 +31,30 @@ pub(super) async fn create(State(native): Served, request: Request) -> Answer {
     native.once.make(&call.caller, &call.headers, &[b"codebase", &call.held.bytes], place, make).await
 }
 
-pub(super) async fn list(State(native): Served, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn list(State(native): Served, uri: Uri, headers: Head) -> Answer {
     let query = Query::of(&uri, &[PAGE[0], PAGE[1], "owner_id"])?;
     let (page, owner) = (query.page()?, query.text("owner_id").map(str::to_owned));
     native.look::<_, wire::Codebases>(&headers, move |agent, caller| agent.codebases(caller, owner.as_deref(), &page)).await
 }
 
-pub(super) async fn show(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn show(State(native): Served, path: Id, headers: Head) -> Answer {
     let id = id(path)?;
     native.look::<_, wire::Codebase>(&headers, move |agent, caller| agent.codebase(caller, &id)).await
 }
 
-pub(super) async fn delete(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn delete(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     native.call(move |agent| agent.delete_codebase(&caller, &id)).await?;
     Ok(no_content())
 }
 
-pub(super) async fn versions(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn versions(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (id, page) = (id(path)?, Query::of(&uri, &PAGE)?.page()?);
     native.look::<_, wire::Versions>(&headers, move |agent, caller| agent.versions(caller, &id, &page)).await
 }
 
-pub(super) async fn tree(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn tree(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let query = Query::of(&uri, &[PAGE[0], PAGE[1], "path", "recursive", "version"])?;
     let (id, page, version, recursive) = (id(path)?, query.page()?, query.number("version")?, query.flag("recursive")?);
     let below = query.text("path").unwrap_or_default().to_owned();
@@ -82,16 +83,17 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 pub(super) async fn upload(State(native): Served, path: IdAndPath, request: Request) -> Answer {
-    let (head, body) = request.into_parts();
-    let (caller, _admitted) = native.admit(&head.headers)?;
+    let (mut head, body) = request.into_parts();
+    let headers = Head::take(&mut head);
+    let (caller, _admitted) = native.admit(&headers)?;
     let (id, path) = id_and_path(path)?;
     let mode = Query::of(&head.uri, &["mode"])?.mode()?;
-    let expected = announced(&head.headers);
+    let expected = announced(&headers);
     let upload = move |agent: &dyn Agent, from: &mut dyn Read| agent.upload(&caller, &id, &path, mode, expected, from);
     to_json(StatusCode::OK, &wire::Uploaded::from(receive_file(&native, body, upload).await?))
 }
 
-pub(super) async fn remove(State(native): Served, path: IdAndPath, headers: HeaderMap) -> Answer {
+pub(super) async fn remove(State(native): Served, path: IdAndPath, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let (id, path) = id_and_path(path)?;
     let version = native.call(move |agent| agent.remove_files(&caller, &id, &[path])).await?;
@@ -111,7 +113,7 @@ pub(super) fn file_response(status: StatusCode, mode: u32, body: Body) -> Respon
     response
 }
 
-pub(super) async fn download(State(native): Served, path: IdAndPath, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn download(State(native): Served, path: IdAndPath, uri: Uri, headers: Head) -> Answer {
     let (caller, admitted) = native.admit(&headers)?;
     let (id, path) = id_and_path(path)?;
     let version = Query::of(&uri, &["version"])?.number("version")?;
@@ -120,14 +122,15 @@ pub(super) async fn download(State(native): Served, path: IdAndPath, uri: Uri, h
 }
 
 pub(super) async fn upload_archive(State(native): Served, path: Id, request: Request) -> Answer {
-    let (head, body) = request.into_parts();
-    let (caller, _admitted) = native.admit(&head.headers)?;
+    let (mut head, body) = request.into_parts();
+    let headers = Head::take(&mut head);
+    let (caller, _admitted) = native.admit(&headers)?;
     let (id, replace) = (id(path)?, Query::of(&head.uri, &["replace"])?.flag("replace")?);
     let upload = move |agent: &dyn Agent, from: &mut dyn Read| agent.upload_archive(&caller, &id, replace, from);
     to_json(StatusCode::OK, &wire::Version::from(receive_file(&native, body, upload).await?))
 }
 
-pub(super) async fn download_archive(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn download_archive(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (caller, admitted): (Caller, _) = native.admit(&headers)?;
     let (id, version) = (id(path)?, Query::of(&uri, &["version"])?.number("version")?);
     let from = native.call(move |agent| agent.download_archive(&caller, &id, version)).await?;

@@ -7,6 +7,7 @@ use enclos_host::axum::extract::{Request, State};
 use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::flow::outgoing;
+use enclos_host::keys::Head;
 
 use super::codebases::{file_response, receive_file};
 use super::problem::Problem;
@@ -67,7 +68,7 @@ async fn part(native: &Native, caller: &Caller, sandbox: &str, path: &str, range
     native.call(move |agent| agent.read_file(&caller, &sandbox, &path, range)).await
 }
 
-pub(super) async fn read(State(native): Served, path: IdAndPath, headers: HeaderMap) -> Answer {
+pub(super) async fn read(State(native): Served, path: IdAndPath, headers: Head) -> Answer {
     let (caller, admitted) = native.admit(&headers)?;
     let (sandbox, path) = id_and_path(path)?;
     let wanted = range(&headers);
@@ -111,8 +112,8 @@ fn content_range(response: &mut Response, value: &str) {
 }
 
 pub(super) async fn write(State(native): Served, path: IdAndPath, request: Request) -> Answer {
-    let (head, body) = request.into_parts();
-    let (caller, _admitted) = native.admit(&head.headers)?;
+    let (mut head, body) = request.into_parts();
+    let (caller, _admitted) = native.admit(&Head::take(&mut head))?;
     let (sandbox, path) = id_and_path(path)?;
     let mode = Query::of(&head.uri, &["mode"])?.mode()?;
     let at = path.clone();
@@ -121,7 +122,7 @@ pub(super) async fn write(State(native): Served, path: IdAndPath, request: Reque
     to_json(StatusCode::OK, &wire::Written { path, size })
 }
 
-pub(super) async fn remove(State(native): Served, path: IdAndPath, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn remove(State(native): Served, path: IdAndPath, uri: Uri, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let (sandbox, path) = id_and_path(path)?;
     let recursive = Query::of(&uri, &["recursive"])?.flag("recursive")?;
@@ -129,13 +130,13 @@ pub(super) async fn remove(State(native): Served, path: IdAndPath, uri: Uri, hea
     Ok(no_content())
 }
 
-pub(super) async fn list(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn list(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (id, query) = (id(path)?, Query::of(&uri, &["path"])?);
     let path = query.text("path").unwrap_or_default().to_owned();
     native.look::<_, wire::Entries>(&headers, move |agent, caller| agent.list_files(caller, &id, &path)).await
 }
 
-pub(super) async fn watch(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn watch(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (caller, admitted) = native.admit(&headers)?;
     let (id, query) = (id(path)?, Query::of(&uri, &["path"])?);
     let path = query.text("path").unwrap_or_default().to_owned();

@@ -39,10 +39,10 @@ use std::sync::Arc;
 use enclos_host::axum::body::Body;
 use enclos_host::axum::extract::rejection::PathRejection;
 use enclos_host::axum::extract::{Path, Request, State};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::body::{Bodies, Held};
-use enclos_host::keys::{Admitted, Keys};
+use enclos_host::keys::{Admitted, Head, Keys};
 use enclos_host::threads::Threads;
 use enclos_host::tokio::task::spawn_blocking;
 use enclos_host::wire::expect_json;
@@ -103,12 +103,12 @@ impl Native {
     }
 
     /// Who looks.
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    fn caller(&self, headers: &Head) -> Result<Caller, Problem> {
         Ok(self.named(self.keys.caller(headers)?.name()))
     }
 
     /// Who does something, which counts for their quota until the second is dropped.
-    fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Admitted), Problem> {
+    fn admit(&self, headers: &Head) -> Result<(Caller, Admitted), Problem> {
         let admitted = self.keys.admit(headers)?;
         Ok((self.named(admitted.name()), admitted))
     }
@@ -131,37 +131,39 @@ impl Native {
     }
 
     /// The JSON of a body.
-    async fn json(&self, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
+    async fn json(&self, headers: &Head, body: Body) -> Result<Held, Problem> {
         expect_json(headers)?;
         Ok(self.bodies.read(body, self.options.max_body).await?)
     }
 
     /// A request with a JSON body that does something.
     async fn receive<T: DeserializeOwned>(&self, request: Request) -> Result<Call<T>, Problem> {
-        let (head, body) = request.into_parts();
-        let (caller, admitted) = self.admit(&head.headers)?;
-        let held = self.json(&head.headers, body).await?;
-        Ok(Call { given: enclos_host::wire::json(&held.bytes)?, headers: head.headers, held, caller, _admitted: admitted })
+        let (mut head, body) = request.into_parts();
+        let headers = Head::take(&mut head);
+        let (caller, admitted) = self.admit(&headers)?;
+        let held = self.json(&headers, body).await?;
+        Ok(Call { given: enclos_host::wire::json(&held.bytes)?, headers, held, caller, _admitted: admitted })
     }
 
     /// The same, where no body stands for an empty object.
     async fn receive_any<T: DeserializeOwned + Default>(&self, request: Request) -> Result<Call<T>, Problem> {
-        let (head, body) = request.into_parts();
-        let (caller, admitted) = self.admit(&head.headers)?;
+        let (mut head, body) = request.into_parts();
+        let headers = Head::take(&mut head);
+        let (caller, admitted) = self.admit(&headers)?;
         let held = self.bodies.read(body, self.options.max_body).await?;
         let given = if held.bytes.is_empty() {
             T::default()
         } else {
-            expect_json(&head.headers)?;
+            expect_json(&headers)?;
             enclos_host::wire::json(&held.bytes)?
         };
-        Ok(Call { given, headers: head.headers, held, caller, _admitted: admitted })
+        Ok(Call { given, headers, held, caller, _admitted: admitted })
     }
 
     /// A request without a body that only looks.
     async fn look<T: Send + 'static, W: Serialize + From<T>>(
         &self,
-        headers: &HeaderMap,
+        headers: &Head,
         work: impl FnOnce(&dyn Agent, &Caller) -> api::Result<T> + Send + 'static,
     ) -> Answer {
         let caller = self.caller(headers)?;
@@ -172,7 +174,7 @@ impl Native {
 /// A request that was let in and received. What it holds is given back when this is dropped.
 struct Call<T> {
     given: T,
-    headers: HeaderMap,
+    headers: Head,
     held: Held,
     caller: Caller,
     _admitted: Admitted,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use enclos_host::axum::extract::{Request, State};
-use enclos_host::axum::http::{HeaderMap, StatusCode, Uri};
+use enclos_host::axum::http::{StatusCode, Uri};
+use enclos_host::keys::Head;
 
 use super::query::{PAGE, Query};
 use super::{Answer, Id, Served, build, id, no_content, to_json, wire};
@@ -24,7 +25,7 @@ pub(super) async fn create(State(native): Served, request: Request) -> Answer {
 /// The words of states.
 const STATES: [SandboxStatus; 4] = [SandboxStatus::Pending, SandboxStatus::Running, SandboxStatus::Stopped, SandboxStatus::Error];
 
-pub(super) async fn list(State(native): Served, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn list(State(native): Served, uri: Uri, headers: Head) -> Answer {
     let query = Query::of(&uri, &[PAGE[0], PAGE[1], "codebase_id", "status", "label."])?;
     let page = query.page()?;
     let filter = SandboxFilter {
@@ -35,26 +36,26 @@ pub(super) async fn list(State(native): Served, uri: Uri, headers: HeaderMap) ->
     native.look::<_, wire::Sandboxes>(&headers, move |agent, caller| agent.sandboxes(caller, &filter, &page)).await
 }
 
-pub(super) async fn show(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn show(State(native): Served, path: Id, headers: Head) -> Answer {
     let id = id(path)?;
     native.look::<_, wire::Sandbox>(&headers, move |agent, caller| agent.sandbox(caller, &id)).await
 }
 
-pub(super) async fn destroy(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn destroy(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     native.call(move |agent| agent.destroy(&caller, &id)).await?;
     Ok(no_content())
 }
 
-pub(super) async fn start(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn start(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     let sandbox = native.call(move |agent| agent.start(&caller, &id)).await?;
     to_json(StatusCode::OK, &wire::Sandbox::from(sandbox))
 }
 
-pub(super) async fn stop(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn stop(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     let sandbox = native.call(move |agent| agent.stop(&caller, &id)).await?;
@@ -68,7 +69,7 @@ pub(super) async fn set_rules(State(native): Served, path: Id, request: Request)
     to_json(StatusCode::OK, &wire::Sandbox::from(sandbox))
 }
 
-pub(super) async fn explain(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn explain(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (id, query) = (id(path)?, Query::of(&uri, &["path"])?);
     let path = query.text("path").unwrap_or("/").to_owned();
     native.look::<_, wire::Explanation>(&headers, move |agent, caller| agent.explain(caller, &id, &path)).await
@@ -81,11 +82,11 @@ pub(super) async fn set_expiry(State(native): Served, path: Id, request: Request
     to_json(StatusCode::OK, &wire::Sandbox::from(sandbox))
 }
 
-pub(super) async fn images(State(native): Served, headers: HeaderMap) -> Answer {
+pub(super) async fn images(State(native): Served, headers: Head) -> Answer {
     native.look::<_, wire::Images>(&headers, |agent, caller| agent.images(caller)).await
 }
 
-pub(super) async fn presets(State(native): Served, headers: HeaderMap) -> Answer {
+pub(super) async fn presets(State(native): Served, headers: Head) -> Answer {
     native.caller(&headers)?;
     to_json(StatusCode::OK, &wire::Presets::from(Preset::ALL.to_vec()))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use enclos_host::axum::extract::{Request, State};
-use enclos_host::axum::http::{HeaderMap, Uri};
+use enclos_host::axum::http::Uri;
+use enclos_host::keys::Head;
 
 use super::query::{PAGE, Query};
 use super::{Answer, Id, Served, build, id, no_content, wire};
@@ -18,17 +19,17 @@ pub(super) async fn create(State(native): Served, path: Id, request: Request) ->
     native.once.make(&call.caller, &call.headers, &said, place, make).await
 }
 
-pub(super) async fn list(State(native): Served, path: Id, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn list(State(native): Served, path: Id, uri: Uri, headers: Head) -> Answer {
     let (id, page) = (id(path)?, Query::of(&uri, &PAGE)?.page()?);
     native.look::<_, wire::Sessions>(&headers, move |agent, caller| agent.sessions(caller, &id, &page)).await
 }
 
-pub(super) async fn show(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn show(State(native): Served, path: Id, headers: Head) -> Answer {
     let id = id(path)?;
     native.look::<_, wire::Session>(&headers, move |agent, caller| agent.session(caller, &id)).await
 }
 
-pub(super) async fn destroy(State(native): Served, path: Id, headers: HeaderMap) -> Answer {
+pub(super) async fn destroy(State(native): Served, path: Id, headers: Head) -> Answer {
     let (caller, _admitted) = native.admit(&headers)?;
     let id = id(path)?;
     native.call(move |agent| agent.destroy_session(&caller, &id)).await?;

@@ -13,10 +13,10 @@ use std::time::Duration;
 use enclos_host::axum::extract::State;
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::bytes::Bytes;
-use enclos_host::keys::Admitted;
+use enclos_host::keys::{Admitted, Head};
 use enclos_host::tokio::net::unix::pipe::{Receiver, Sender};
 use enclos_host::tokio::{self, time::timeout};
 use enclos_host::wire::{json, same_origin};
@@ -31,6 +31,10 @@ use crate::api::{Caller, Terminal};
 
 /// For the goodbye.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For how a program ended to be known, once its terminal is closed.
+const UNTIL_TOLD: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Largest message of a client; a terminal that is typed into needs no more, and a paste is split.
 const MOST: usize = 1 << 20;
@@ -48,7 +52,7 @@ const FAILED: u16 = 1011;
 pub(super) async fn connect(
     State(native): Served,
     path: Id,
-    headers: HeaderMap,
+    headers: Head,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
     let (caller, admitted) = native.admit(&headers)?;
@@ -116,9 +120,20 @@ impl Bridge {
 
     /// What the shell ended with.
     async fn end(&self) -> serde_json::Value {
-        let (caller, id) = (self.caller.clone(), self.id.clone());
-        let exit_code = self.native.call(move |agent| agent.session(&caller, &id)).await.ok().and_then(|session| session.exit_code);
-        json!({"exit": {"exit_code": exit_code}})
+        let look = async || {
+            let (caller, id) = (self.caller.clone(), self.id.clone());
+            self.native.call(move |agent| agent.session(&caller, &id)).await.ok().and_then(|session| session.exit_code)
+        };
+        // The kernel closes a terminal before it tells how its program ended; one that only let go of it has not ended at all.
+        let exit_code = timeout(UNTIL_TOLD, async {
+            loop {
+                match look().await {
+                    None => tokio::time::sleep(BETWEEN_LOOKS).await,
+                    code => return code,
+                }
+            }
+        });
+        json!({"exit": {"exit_code": exit_code.await.ok().flatten()}})
     }
 }
 

@@ -8,22 +8,20 @@ use enclos_host::axum::extract::{Request, State};
 use enclos_host::axum::middleware::Next;
 use enclos_host::axum::response::Response;
 use enclos_host::body::{holding, prompt};
-use enclos_host::keys::{Admitted, Denied, Keys};
+use enclos_host::keys::{Admitted, Denied, Head, Keys};
 use enclos_proto::tonic::{self, Code, Status};
 
 use crate::api::Caller;
 
-/// The caller whom the headers tell, counted until `Admitted` is dropped.
-pub fn caller(keys: &Keys, headers: &enclos_host::axum::http::HeaderMap) -> Result<(Caller, Admitted), Status> {
-    let admitted = keys.admit(headers).map_err(|denied| refused(&denied))?;
+/// The caller whom the head of a request tells, counted until `Admitted` is dropped.
+pub fn caller(keys: &Keys, head: &Head) -> Result<(Caller, Admitted), Status> {
+    let admitted = keys.admit(head).map_err(|denied| refused(&denied))?;
     Ok((Caller { name: Arc::clone(admitted.name()), operator: keys.is_open() }, admitted))
 }
 
 fn refused(denied: &Denied) -> Status {
-    let code = match denied {
-        Denied::Missing | Denied::Unknown => Code::Unauthenticated,
-        Denied::Concurrent { .. } | Denied::Rate { .. } => Code::ResourceExhausted,
-    };
+    // What passes is told when; who is not known is not known.
+    let code = if denied.retry_after().is_some() { Code::ResourceExhausted } else { Code::Unauthenticated };
     let mut status = Status::new(code, denied.to_string());
     if let Some(after) = denied.retry_after() {
         status.metadata_mut().insert("retry-after", after.as_secs().into());
@@ -33,7 +31,7 @@ fn refused(denied: &Denied) -> Status {
 
 /// Lets a gRPC request in, with its [`Caller`] in its extensions. It is counted until its answer has ended, and must not stop in the middle.
 pub async fn grpc(State((keys, patience)): State<(Arc<Keys>, Duration)>, request: Request, next: Next) -> Response {
-    match caller(&keys, request.headers()) {
+    match caller(&keys, &Head::of(&request)) {
         Ok((caller, admitted)) => {
             // An upload has the same patience, and better words: it is to end first.
             let mut request = request.map(|body| prompt(body, patience * 2));

@@ -458,14 +458,18 @@ impl Agent for Fake {
         self.lock().sessions.insert(session.id.clone(), session.clone());
         Ok(session)
     }
-    fn session(&self, _: &Caller, id: &str) -> Result<Session> {
-        self.lock().sessions.get(id).cloned().ok_or_else(|| AgentError::not_found("session", id))
+    fn session(&self, caller: &Caller, id: &str) -> Result<Session> {
+        let session = self.lock().sessions.get(id).cloned().ok_or_else(|| AgentError::not_found("session", id))?;
+        // Whose sandbox it is not, theirs the session is not either.
+        self.known(caller, &session.sandbox_id).map_err(|_| AgentError::not_found("session", id))?;
+        Ok(session)
     }
     fn sessions(&self, caller: &Caller, sandbox: &str, at: &PageRequest) -> Result<Page<Session>> {
         self.known(caller, sandbox)?;
         page(self.lock().sessions.values().filter(|session| session.sandbox_id == sandbox).cloned().collect(), at)
     }
-    fn destroy_session(&self, _: &Caller, id: &str) -> Result<()> {
+    fn destroy_session(&self, caller: &Caller, id: &str) -> Result<()> {
+        self.session(caller, id)?;
         let mut state = self.lock();
         state.slaves.remove(id);
         let session = state.sessions.get_mut(id).ok_or_else(|| AgentError::not_found("session", id))?;

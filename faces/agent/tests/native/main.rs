@@ -13,4 +13,5 @@ mod fuzz;
 mod guide;
 mod requests;
 mod terminal;
+mod tls;
 mod world;

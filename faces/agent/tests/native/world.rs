@@ -13,6 +13,7 @@ use enclos_host::keys::{KEY_SETTINGS, Keys};
 use enclos_host::listen::Address;
 use enclos_host::settings::{Kind, Setting, Settings};
 use enclos_host::stop::Stop;
+use enclos_host::tls::{self, Tls};
 use enclos_host::tokio::runtime::Runtime;
 use enclos_testkit::http::{self, Response};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ impl World {
     }
 
     pub fn with(config: &str) -> World {
-        let settings = Settings::read(&[SETTINGS, KEYS], config, &[]).unwrap();
+        let settings = Settings::read(&[SETTINGS, KEYS, tls::SETTINGS], config, &[]).unwrap();
         let agent = Arc::new(Fake::default());
         agent.part.store(1 << 20, Ordering::SeqCst);
         let native = Native::new(Parts {
@@ -60,8 +61,10 @@ impl World {
         let other = Router::new().route("/other", get(|| async { "other" })).fallback(|| async { "not the agent's" });
         let app = Router::new().nest("/v1", other).merge(router(native));
         let (runtime, stop) = (Runtime::new().unwrap(), Stop::default());
-        let listener = runtime.block_on(async { "127.0.0.1:0".parse::<Address>().unwrap().bind().await }).unwrap();
-        let address = listener.address().unwrap().to_string().trim_start_matches("http://").to_owned();
+        let tls = Tls::of(&settings).unwrap();
+        let listener =
+            runtime.block_on(async { Address::read("127.0.0.1:0", tls.is_some()).unwrap().bind_with(tls.as_ref()).await }).unwrap();
+        let address = listener.address().unwrap().to_string().split_once("://").unwrap().1.to_owned();
         let bounds = Bounds { connections: 2048, head: PATIENCE, write: PATIENCE, drain: Duration::from_secs(5) };
         runtime.spawn(serve(vec![listener], app, bounds, stop.clone()));
         World { address, agent, stop, runtime: Some(runtime) }

@@ -12,20 +12,20 @@ use enclos_proto::tonic::{Code, Status};
 
 use super::world::World;
 
-fn metadata(codebase: &str, path: &str, total_size: i64) -> proto::UploadChunk {
+pub fn metadata(codebase: &str, path: &str, total_size: i64) -> proto::UploadChunk {
     let metadata = Metadata { codebase_id: codebase.to_owned(), file_path: path.to_owned(), total_size };
     proto::UploadChunk { content: Some(Content::Metadata(metadata)) }
 }
 
-fn data(bytes: &[u8]) -> proto::UploadChunk {
+pub fn data(bytes: &[u8]) -> proto::UploadChunk {
     proto::UploadChunk { content: Some(Content::Data(Bytes::copy_from_slice(bytes))) }
 }
 
-fn upload(world: &World, chunks: Vec<proto::UploadChunk>) -> Result<proto::UploadResult, Status> {
+pub fn upload(world: &World, chunks: Vec<proto::UploadChunk>) -> Result<proto::UploadResult, Status> {
     world.block(world.codebases().upload_files(tokio_stream::iter(chunks))).map(enclos_proto::tonic::Response::into_inner)
 }
 
-fn download(world: &World, codebase: &str, path: &str) -> Result<Vec<Vec<u8>>, Status> {
+pub fn download(world: &World, codebase: &str, path: &str) -> Result<Vec<Vec<u8>>, Status> {
     world.block(async {
         let request = proto::DownloadFileRequest { codebase_id: codebase.to_owned(), file_path: path.to_owned() };
         let mut stream = world.codebases().download_file(request).await?.into_inner();

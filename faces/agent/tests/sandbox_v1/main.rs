@@ -12,4 +12,5 @@ mod published;
 mod rest;
 mod serving;
 mod streams;
+mod tls;
 mod world;

@@ -15,6 +15,7 @@ use enclos_host::listen::Address;
 use enclos_host::settings::{Kind, Setting, Settings};
 use enclos_host::stop::Stop;
 use enclos_host::threads::Threads;
+use enclos_host::tls::{self, Tls};
 use enclos_host::tokio::runtime::Runtime;
 use enclos_proto::health::health_client::HealthClient;
 use enclos_proto::reflection::server_reflection_client::ServerReflectionClient;
@@ -55,7 +56,7 @@ impl World {
 
     /// With another patience for clients.
     pub fn waiting(config: &str, patience: Duration) -> World {
-        let settings = Settings::read(&[SETTINGS, KEYS], config, &[]).unwrap();
+        let settings = Settings::read(&[SETTINGS, KEYS, tls::SETTINGS], config, &[]).unwrap();
         let (agent, stop, runtime) = (Arc::new(Fake::default()), Stop::default(), Runtime::new().unwrap());
         let options = Options::of(&settings);
         let parts = Parts {
@@ -67,9 +68,11 @@ impl World {
             stop: stop.clone(),
             options,
         };
+        let tls = Tls::of(&settings).unwrap();
         let listen = || {
-            let listener = runtime.block_on("127.0.0.1:0".parse::<Address>().unwrap().bind()).unwrap();
-            let address = listener.address().unwrap().to_string().trim_start_matches("http://").to_owned();
+            let address = Address::read("127.0.0.1:0", tls.is_some()).unwrap();
+            let listener = runtime.block_on(address.bind_with(tls.as_ref())).unwrap();
+            let address = listener.address().unwrap().to_string().split_once("://").unwrap().1.to_owned();
             (vec![listener], address)
         };
         let (over_grpc, grpc_address) = listen();
@@ -136,6 +139,11 @@ impl World {
                 None => code(answer.into_body().collect().await.unwrap().trailers().expect("trailers")).expect("a status"),
             }
         })
+    }
+
+    /// One that is spoken to over another channel.
+    pub fn over(&mut self, channel: Channel) {
+        self.channel = channel;
     }
 
     /// A codebase.

@@ -10,7 +10,7 @@ use enclos_host::axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::axum::routing::any;
 use enclos_host::body::{Bodies, BodyError, Share};
-use enclos_host::keys::{Admitted, Denied, Keys};
+use enclos_host::keys::{Admitted, Denied, Head, Keys};
 use enclos_host::tokio::sync::Mutex;
 use enclos_host::tokio::task::spawn_blocking;
 use enclos_pool::Refusal;
@@ -88,7 +88,7 @@ struct Call {
 
 impl Shared {
     /// Who calls, and what the body says.
-    async fn call(&self, headers: &HeaderMap, body: Body) -> Result<Call, Answer> {
+    async fn call(&self, headers: &Head, body: Body) -> Result<Call, Answer> {
         let admitted = self.camisole.keys.admit(headers).map_err(|denied| deny(&denied))?;
         let held = self.camisole.bodies.read(body, self.camisole.options.max_body).await.map_err(|error| no_body(&error))?;
         let format = Format::of_request(headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
@@ -175,13 +175,14 @@ impl Shared {
 }
 
 async fn run(State(shared): Served, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let headers = Head::take(&mut head);
     if head.method != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], "405: Method Not Allowed").into_response();
     }
     let mut large = false;
     let answer = async {
-        let call = shared.call(&head.headers, body).await?;
+        let call = shared.call(&headers, body).await?;
         let request =
             request::Request::read(&call.value, &shared.bounds).map_err(|wrong| Answer::error(StatusCode::OK, wrong.to_string()))?;
         let mut answer = shared.run(call.admitted.name(), request.job).await?;
@@ -192,7 +193,7 @@ async fn run(State(shared): Served, request: Request) -> Response {
         Ok(Answer::success(report::answer(answer)))
     };
     let answer = answer.await;
-    shared.encode(answer, &head.headers, large).await
+    shared.encode(answer, &headers, large).await
 }
 
 fn size(answer: &crate::api::Answer) -> usize {
@@ -203,7 +204,7 @@ fn steps(answer: &crate::api::Answer) -> impl Iterator<Item = &StepReport> {
     answer.compile.iter().chain(answer.tests.iter().filter_map(|test| test.step.as_ref()))
 }
 
-async fn languages(State(shared): Served, headers: HeaderMap, body: Body) -> Response {
+async fn languages(State(shared): Served, headers: Head, body: Body) -> Response {
     let answer = async {
         let _call = shared.call(&headers, body).await?;
         // One look at the host at a time, and none as long as the last one holds.
@@ -222,7 +223,7 @@ async fn languages(State(shared): Served, headers: HeaderMap, body: Body) -> Res
     shared.encode(answer.await, &headers, false).await
 }
 
-async fn system(State(shared): Served, headers: HeaderMap, body: Body) -> Response {
+async fn system(State(shared): Served, headers: Head, body: Body) -> Response {
     let answer = async {
         let _call = shared.call(&headers, body).await?;
         let judge = Arc::clone(&shared.camisole.judge);
@@ -233,7 +234,7 @@ async fn system(State(shared): Served, headers: HeaderMap, body: Body) -> Respon
 }
 
 /// Every reference program, one after the other, as camisole did.
-async fn test(State(shared): Served, headers: HeaderMap, body: Body) -> Response {
+async fn test(State(shared): Served, headers: Head, body: Body) -> Response {
     let answer = async {
         let call = shared.call(&headers, body).await?;
         let excluded = request::excluded(&call.value).map_err(|wrong| Answer::error(StatusCode::OK, wrong.to_string()))?;

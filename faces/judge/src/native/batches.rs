@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use enclos_host::axum::extract::rejection::PathRejection;
 use enclos_host::axum::extract::{Path, Request, State};
-use enclos_host::axum::http::{HeaderMap, StatusCode};
+use enclos_host::axum::http::StatusCode;
 use enclos_host::axum::response::{IntoResponse, Response};
+use enclos_host::keys::Head;
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
@@ -55,8 +56,8 @@ fn read(native: &Native, body: &[u8]) -> Result<Vec<Checked>, Problem> {
 
 pub(super) async fn create(State(native): Served, request: Request) -> Response {
     let answer = async {
-        let (head, body) = request.into_parts();
-        let call = native.receive(&head.headers, body).await?;
+        let (mut head, body) = request.into_parts();
+        let call = native.receive(&Head::take(&mut head), body).await?;
         let (stored, reader, body) = (Arc::clone(native.stored()?), Arc::clone(&native), call.body.clone());
         let owner = Arc::clone(call.admitted.name());
         let work = move || stored.accept_batch(&owner, read(&reader, &body)?);
@@ -76,7 +77,7 @@ pub(super) async fn create(State(native): Served, request: Request) -> Response 
 async fn on_batch<T: Send + 'static>(
     native: &Native,
     path: Result<Path<String>, PathRejection>,
-    headers: &HeaderMap,
+    headers: &Head,
     work: impl FnOnce(&Stored, &str, &enclos_pool::Token) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let caller = native.keys.caller(headers)?;
@@ -85,12 +86,12 @@ async fn on_batch<T: Send + 'static>(
     aside(move || work(&stored, caller.name(), &token)).await?
 }
 
-pub(super) async fn show(State(native): Served, path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+pub(super) async fn show(State(native): Served, path: Result<Path<String>, PathRejection>, headers: Head) -> Response {
     let answer = on_batch(&native, path, &headers, |stored, owner, token| stored.batch(owner, token)).await;
     answer.and_then(|batch| to_json(StatusCode::OK, &batch)).unwrap_or_else(IntoResponse::into_response)
 }
 
-pub(super) async fn delete(State(native): Served, path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+pub(super) async fn delete(State(native): Served, path: Result<Path<String>, PathRejection>, headers: Head) -> Response {
     match on_batch(&native, path, &headers, |stored, owner, token| stored.delete_batch(owner, token)).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(problem) => problem.into_response(),

@@ -33,10 +33,9 @@ mod wire;
 use std::sync::Arc;
 use std::time::Instant;
 
-use enclos_host::axum::http::HeaderMap;
 use enclos_host::body::{Bodies, Share};
 use enclos_host::bytes::Bytes;
-use enclos_host::keys::{Admitted, Keys};
+use enclos_host::keys::{Admitted, Head, Keys};
 use enclos_host::outbound::Outbound;
 use enclos_host::tokio;
 use enclos_host::tokio::sync::{Mutex, mpsc};
@@ -110,7 +109,7 @@ impl Native {
     }
 
     /// Who calls, for a request that costs something, and its body.
-    async fn receive(&self, headers: &HeaderMap, body: enclos_host::axum::body::Body) -> Result<Call, Problem> {
+    async fn receive(&self, headers: &Head, body: enclos_host::axum::body::Body) -> Result<Call, Problem> {
         let admitted = self.keys.admit(headers)?;
         decode::expect_json(headers)?;
         let held = self.bodies.read(body, self.options.max_body).await?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enclos_host::axum::extract::State;
-use enclos_host::axum::http::{HeaderMap, StatusCode};
+use enclos_host::axum::http::StatusCode;
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::bytes::Bytes;
+use enclos_host::keys::Head;
 
 use super::problem::Problem;
 use super::runs::{Served, json_response, to_json};
@@ -16,7 +17,7 @@ use super::{Native, aside};
 /// For how long what is known of the languages holds.
 const FRESH: Duration = Duration::from_secs(10);
 
-pub(super) async fn languages(State(native): Served, headers: HeaderMap) -> Response {
+pub(super) async fn languages(State(native): Served, headers: Head) -> Response {
     let answer = async {
         native.keys.caller(&headers)?;
         known_languages(&native).await
@@ -42,7 +43,7 @@ async fn known_languages(native: &Native) -> Result<Bytes, Problem> {
     Ok(json)
 }
 
-pub(super) async fn info(State(native): Served, headers: HeaderMap) -> Response {
+pub(super) async fn info(State(native): Served, headers: Head) -> Response {
     if let Err(denied) = native.keys.caller(&headers) {
         return Problem::from(denied).into_response();
     }

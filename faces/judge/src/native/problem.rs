@@ -134,6 +134,9 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let mut problem = match denied {
             Denied::Missing | Denied::Unknown => Self::new(StatusCode::UNAUTHORIZED, "key", "A key is needed", denied.to_string()),
+            Denied::Certificate { .. } | Denied::Ambiguous { .. } | Denied::Page | Denied::Two => {
+                Self::new(StatusCode::UNAUTHORIZED, "certificate", "This certificate opens nothing", denied.to_string())
+            }
             Denied::Concurrent { .. } | Denied::Rate { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "quota", "This key's quota is used up", denied.to_string())
             }

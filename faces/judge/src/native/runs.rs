@@ -6,8 +6,9 @@ use std::time::Duration;
 use enclos_host::axum::body::Body;
 use enclos_host::axum::extract::rejection::PathRejection;
 use enclos_host::axum::extract::{Path, Query, Request, State};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, Uri, header};
 use enclos_host::axum::response::{IntoResponse, Response};
+use enclos_host::keys::Head;
 use enclos_host::wire::wants_events;
 use enclos_pool::Token;
 use serde::Deserialize;
@@ -65,15 +66,16 @@ pub(super) async fn read_run(call: &Call) -> Result<(RunRequest, Job), Problem> 
 }
 
 pub(super) async fn create(State(native): Served, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let streamed = wants_events(&head.headers);
-    match create_any(&native, &head.uri, &head.headers, body, streamed).await {
+    let (mut head, body) = request.into_parts();
+    let headers = Head::take(&mut head);
+    let streamed = wants_events(&headers);
+    match create_any(&native, &head.uri, &headers, body, streamed).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn create_any(native: &Arc<Native>, uri: &Uri, headers: &HeaderMap, body: Body, streamed: bool) -> Result<Response, Problem> {
+async fn create_any(native: &Arc<Native>, uri: &Uri, headers: &Head, body: Body, streamed: bool) -> Result<Response, Problem> {
     let query: CreateQuery = query(uri)?;
     let call = native.receive(headers, body).await?;
     let (request, job) = read_run(&call).await?;
@@ -133,7 +135,7 @@ pub(super) fn located(response: &mut Response, place: &str) {
     }
 }
 
-pub(super) async fn read(State(native): Served, path: Result<Path<String>, PathRejection>, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn read(State(native): Served, path: Result<Path<String>, PathRejection>, uri: Uri, headers: Head) -> Response {
     let answer = async {
         let caller = native.keys.caller(&headers)?;
         let query: ReadQuery = query(&uri)?;
@@ -154,7 +156,7 @@ pub(super) async fn read(State(native): Served, path: Result<Path<String>, PathR
 async fn on_run<T: Send + 'static>(
     native: &Native,
     path: Result<Path<String>, PathRejection>,
-    headers: &HeaderMap,
+    headers: &Head,
     work: impl FnOnce(&Stored, &str, &Token) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let caller = native.keys.caller(headers)?;
@@ -163,14 +165,14 @@ async fn on_run<T: Send + 'static>(
     aside(move || work(&stored, caller.name(), &token)).await?
 }
 
-pub(super) async fn delete(State(native): Served, path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+pub(super) async fn delete(State(native): Served, path: Result<Path<String>, PathRejection>, headers: Head) -> Response {
     match on_run(&native, path, &headers, |stored, owner, token| stored.delete(owner, token)).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
-pub(super) async fn cancel(State(native): Served, path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+pub(super) async fn cancel(State(native): Served, path: Result<Path<String>, PathRejection>, headers: Head) -> Response {
     let work = |stored: &Stored, owner: &str, token: &Token| {
         stored.cancel(owner, token)?;
         stored.record(owner, token)

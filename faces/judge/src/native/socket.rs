@@ -9,9 +9,9 @@ use std::time::Duration;
 use enclos_host::axum::extract::State;
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
-use enclos_host::keys::Admitted;
+use enclos_host::keys::{Admitted, Head};
 use enclos_host::tokio::{self, time::timeout};
 use enclos_host::wire::same_origin;
 
@@ -35,7 +35,7 @@ const POLICY: u16 = 1008;
 
 pub(super) async fn connect(
     State(native): Served,
-    headers: HeaderMap,
+    headers: Head,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let admitted = match native.keys.admit(&headers) {

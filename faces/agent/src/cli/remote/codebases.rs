@@ -11,7 +11,7 @@ use super::super::words::{Flag, Given, Record};
 use super::http::{Body, Server, escape};
 use super::pack::pack;
 use super::sandboxes::entry;
-use super::{Done, Entry, KEY, SERVER, flag, id, show, shown};
+use super::{CA, CERT, CERT_KEY, Done, Entry, KEY, SERVER, flag, id, show, shown};
 
 const NAME: Flag = flag!("--name" "NAME" false "what it is called (default: the directory's name)");
 const VERSION: Flag = flag!("--version" "N" false "a version (default: the newest)");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::super::words::{Given, Record};
 use super::http::{Body, Server, escape};
 use super::sandboxes::entry;
-use super::{Done, Entry, KEY, SERVER};
+use super::{CA, CERT, CERT_KEY, Done, Entry, KEY, SERVER};
 
 /// Commands about files.
 pub const COMMANDS: &[Entry] = &[

@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use enclos_host::tls::Client;
 use serde_json::Value;
+
+use super::stream::Stream;
 
 /// Where a server is, unless somebody says so.
 pub const USUAL: &str = "http://127.0.0.1:42920";
@@ -14,56 +16,6 @@ pub const USUAL: &str = "http://127.0.0.1:42920";
 const MOST_HEAD: u64 = 64 << 10;
 /// Most bytes of an answer that is a document.
 const MOST_DOCUMENT: u64 = 64 << 20;
-
-/// A connection.
-#[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a socket of this host.
-    Unix(UnixStream),
-}
-
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(into),
-            Stream::Unix(stream) => stream.read(into),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(from),
-            Stream::Unix(stream) => stream.write(from),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
-        }
-    }
-}
-
-impl Stream {
-    /// Whether calls wait.
-    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.set_nonblocking(on),
-            Stream::Unix(stream) => stream.set_nonblocking(on),
-        }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
@@ -77,6 +29,7 @@ pub struct Server {
     shown: String,
     place: Place,
     key: Option<String>,
+    tls: Option<Client>,
 }
 
 /// What goes with a request.
@@ -96,29 +49,30 @@ pub struct Answer {
 }
 
 impl Server {
-    /// At an address: `http://HOST:PORT` or `unix:/PATH`.
+    /// At an address: `https://HOST:PORT`, `http://HOST:PORT` or `unix:/PATH`. `tls`: with what the first is spoken; there for that alone.
     ///
     /// # Errors
     /// One line.
-    pub fn at(address: &str, key: Option<String>) -> Result<Server, String> {
-        let wrong = || format!("--server: {address:?} is not right: write http://HOST:PORT or unix:/PATH");
+    pub fn at(address: &str, key: Option<String>, tls: Option<Client>) -> Result<Server, String> {
+        let wrong = || format!("--server: {address:?} is not right: write https://HOST:PORT, http://HOST:PORT or unix:/PATH");
         let place = if let Some(path) = address.strip_prefix("unix:") {
             if !path.starts_with('/') {
                 return Err(wrong());
             }
             Place::Unix(path.into())
         } else {
-            let host = address.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
+            let (scheme, usual) = if tls.is_some() { ("https://", 443) } else { ("http://", 80) };
+            let host = address.strip_prefix(scheme).ok_or_else(wrong)?.trim_end_matches('/');
             let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
             if host.is_empty() || host.contains(['/', '@', ' ']) || matches!(port, Some(Err(_))) && !host.ends_with(']') {
                 return Err(wrong());
             }
-            Place::Tcp(if matches!(port, Some(Ok(_))) { host.to_owned() } else { format!("{host}:80") })
+            Place::Tcp(if matches!(port, Some(Ok(_))) { host.to_owned() } else { format!("{host}:{usual}") })
         };
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| (0x21..0x7f).contains(&byte))) {
             return Err("--key: a key is printable characters without blanks".to_owned());
         }
-        Ok(Server { shown: address.to_owned(), place, key })
+        Ok(Server { shown: address.to_owned(), place, key, tls })
     }
 
     fn host(&self) -> &str {
@@ -143,11 +97,18 @@ impl Server {
     /// # Errors
     /// One line.
     pub fn connect(&self) -> Result<Stream, String> {
-        let stream = match &self.place {
-            Place::Tcp(host) => TcpStream::connect(host).map(Stream::Tcp),
-            Place::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+        let failed = |error: io::Error| format!("no server answers at {}: {error} (enclos serve starts one)", self.shown);
+        let host = match &self.place {
+            Place::Unix(path) => return UnixStream::connect(path).map(Stream::Unix).map_err(failed),
+            Place::Tcp(host) => host,
         };
-        stream.map_err(|error| format!("no server answers at {}: {error} (enclos serve starts one)", self.shown))
+        let stream = TcpStream::connect(host).map_err(failed)?;
+        let Some(tls) = &self.tls else { return Ok(Stream::Tcp(stream)) };
+        let name = host.rsplit_once(':').map_or(&**host, |(name, _)| name).trim_matches(['[', ']']);
+        let connected = tls.connect(name, stream);
+        connected
+            .map(|connected| Stream::Tls(Box::new(connected)))
+            .map_err(|error| format!("the server at {}: {}", self.shown, why(&error)))
     }
 
     /// Sends a request.
@@ -155,7 +116,7 @@ impl Server {
     /// # Errors
     /// One line: the server's own word where it is one.
     pub fn send(&self, method: &str, path: &str, accept: &str, body: Body<'_>) -> Result<Answer, String> {
-        let lost = |error: io::Error| format!("the connection to {} broke: {error}", self.shown);
+        let lost = |error: io::Error| format!("the connection to {} broke: {}", self.shown, why(&error));
         let mut stream = self.connect()?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\naccept: {accept}\r\n", self.host());
         if let Some(key) = self.authorization() {
@@ -173,6 +134,7 @@ impl Server {
                 stream.write_all(head.as_bytes()).and_then(|()| chunks(from, &mut stream))
             }
         };
+        let sent = sent.and_then(|()| stream.flush());
         // A server that refuses a body says so without reading it to its end; what it says is read all the same.
         let broke = match sent {
             Ok(()) => None,
@@ -241,6 +203,21 @@ impl Answer {
         }
         serde_json::from_slice(&text).map_err(|error| format!("the server's answer is no JSON: {error}"))
     }
+}
+
+/// What went wrong with a connection, and what may help against it where TLS is the reason.
+fn why(error: &io::Error) -> String {
+    let text = error.to_string();
+    let hint = if text.contains("CertificateRequired") {
+        "; it asks who we are: --cert FILE and --cert-key FILE say so"
+    } else if text.contains("UnknownIssuer") {
+        "; --ca FILE says whom to trust"
+    } else if text.contains("corrupt message") {
+        "; it may speak no TLS: http:// is for that"
+    } else {
+        ""
+    };
+    text + hint
 }
 
 /// What a server says of an error: its own line, or what is known.
@@ -411,7 +388,7 @@ mod tests {
     /// A server of one answer; gives what it was asked.
     fn once(answer: &'static [u8]) -> (Server, std::thread::JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::at(&format!("http://{}", listener.local_addr().unwrap()), Some("key".to_owned())).unwrap();
+        let server = Server::at(&format!("http://{}", listener.local_addr().unwrap()), Some("key".to_owned()), None).unwrap();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let (mut asked, mut buffer) = (Vec::new(), [0; 4096]);
@@ -469,9 +446,9 @@ mod tests {
             thread.join().unwrap();
         }
         for address in ["https://x", "unix:relative", "http://", "localhost:1", "http://a:b", "http://u@h:1"] {
-            assert!(Server::at(address, None).unwrap_err().contains("write http://HOST:PORT"), "{address}");
+            assert!(Server::at(address, None, None).unwrap_err().contains("write https://HOST:PORT, http://HOST:PORT"), "{address}");
         }
-        assert!(Server::at("http://[::1]:80", Some("a b".to_owned())).unwrap_err().starts_with("--key"));
+        assert!(Server::at("http://[::1]:80", Some("a b".to_owned()), None).unwrap_err().starts_with("--key"));
         assert_eq!(escape("a b/ü?"), "a%20b/%C3%BC%3F");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::arguments::{self, DISK, ENV, IMAGE, JSON, MEMORY, NET, PRESET, PROCESSES, RULE, SHELL, TIMEOUT};
 use super::super::words::{Flag, Given, Record};
 use super::http::{Server, escape};
-use super::{Done, Entry, KEY, SERVER, codebases, command, flag, id, show, shown, terminal};
+use super::{CA, CERT, CERT_KEY, Done, Entry, KEY, SERVER, codebases, command, flag, id, show, shown, terminal};
 
 const CODEBASE: Flag = flag!("--codebase" "ID" false "the codebase that its workspace shows");
 const LABEL: Flag = flag!("--label" "NAME=VALUE" true "a word about it");
@@ -25,7 +25,7 @@ const MOST_INPUT: u64 = 8 << 20;
 macro_rules! entry {
     ($name:literal $operands:literal $plain:expr, $rest:literal, [$($flag:ident),*], $help:literal, $act:expr) => {
         Entry {
-            record: Record { name: $name, operands: $operands, plain: $plain, rest: $rest, flags: &[$(&$flag,)* &SERVER, &KEY], help: $help },
+            record: Record { name: $name, operands: $operands, plain: $plain, rest: $rest, flags: &[$(&$flag,)* &SERVER, &KEY, &CA, &CERT, &CERT_KEY], help: $help },
             act: $act,
         }
     };

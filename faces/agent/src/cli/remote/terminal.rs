@@ -12,7 +12,8 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
 use super::super::shell::terminal::{Raw, WINDOW, signals};
-use super::http::{Server, Stream};
+use super::http::Server;
+use super::stream::Stream;
 
 /// Starts a session with a terminal and joins it to ours; gives the exit code of its program.
 ///

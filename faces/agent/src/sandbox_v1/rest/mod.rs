@@ -16,7 +16,7 @@ use enclos_host::axum::extract::{Request, State};
 use enclos_host::axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use enclos_host::axum::response::Response;
 use enclos_host::body::{Bodies, BodyError, holding};
-use enclos_host::keys::Keys;
+use enclos_host::keys::{Head, Keys};
 use enclos_proto::tonic::metadata::MetadataMap;
 use enclos_proto::tonic::{Code, Status};
 use serde::Serialize;
@@ -75,13 +75,13 @@ async fn answer(State(rest): State<Arc<Rest>>, request: Request) -> Response {
 
 impl Rest {
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let (call, ids) = match find(&head.method, head.uri.path()) {
             Found::Call(call, id) => (call, id),
             Found::OtherMethod => return Err(Status::unimplemented("Method Not Allowed").into()),
             Found::Nothing => return Err(Status::not_found("Not Found").into()),
         };
-        let (caller, admitted) = access::caller(&self.keys, &head.headers)?;
+        let (caller, admitted) = access::caller(&self.keys, &Head::take(&mut head))?;
         let held = self.bodies.read(body, self.max_body).await?;
         let asked = calls::Asked { caller, id: ids, query: head.uri.query().unwrap_or_default(), body: &held.bytes };
         let response = calls::carry_out(&self.service, call, asked).await?;

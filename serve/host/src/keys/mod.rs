@@ -5,6 +5,12 @@
 //!
 //! A caller sends it as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as the password of `Authorization: Basic`, which is what clients
 //! make of `http://any:KEY@host`.
+//!
+//! Or the caller is known by the certificate that its connection showed ([`crate::tls`]): by its fingerprint, or by a name in it. A key that is
+//! sent along counts; it may be no other caller's than the certificate's. A certificate that nobody is known by opens nothing, nor does it make
+//! its holder anonymous. A browser shows it on behalf of every page that it is shown; so a page of another site has to send a key.
+
+mod head;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,11 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+pub use head::Head;
+
 use crate::settings::{Kind, Setting, Settings};
+use crate::tls::{Certificate, Mark};
 
 /// Keys of one table `[[keys]]`.
 pub const KEY_SETTINGS: &[Setting] = &[
@@ -25,13 +32,20 @@ pub const KEY_SETTINGS: &[Setting] = &[
         key: "sha256",
         kind: Kind::Text,
         default: "",
-        help: "SHA-256 of the key, 64 hexadecimal digits: what `printf %s KEY | sha256sum` prints. This or `file`.",
+        help: "SHA-256 of the key, 64 hexadecimal digits: what `printf %s KEY | sha256sum` prints. This, `file` or `certificates`.",
     },
     Setting {
         key: "file",
         kind: Kind::Path,
         default: "",
-        help: "A file with the key itself; blanks around it do not count. This or `sha256`.",
+        help: "A file with the key itself; blanks around it do not count. This, `sha256` or `certificates`.",
+    },
+    Setting {
+        key: "certificates",
+        kind: Kind::Texts,
+        default: "",
+        help: "Certificates that are as good as the key, where `tls.client-ca` is given: `sha256:` with the fingerprint, or a name that the authority \
+               signed: `dns:NAME`, `uri:URI` (subject alternative names) or `cn:NAME` (common name).",
     },
     Setting {
         key: "concurrent",
@@ -73,6 +87,26 @@ pub enum Denied {
     /// 401: not one of ours.
     #[error("this key is not known here")]
     Unknown,
+    /// 401: the certificate is signed by an authority of ours, and nobody's here.
+    #[error("nobody is known here by the certificate of this connection ({fingerprint}): its operator adds it to certificates of [[keys]]")]
+    Certificate {
+        /// The certificate.
+        fingerprint: Mark,
+    },
+    /// 401: names of the certificate are those of several callers.
+    #[error(
+        "the certificate of this connection ({fingerprint}) has names of several callers: its operator has to name it by its sha256 in [[keys]]"
+    )]
+    Ambiguous {
+        /// The certificate.
+        fingerprint: Mark,
+    },
+    /// 401: a browser shows a certificate on behalf of somebody else's page.
+    #[error("Origin: a page of another site may not make use of its viewer's certificate: send a key")]
+    Page,
+    /// 401: two callers at once.
+    #[error("the key is another caller's than the certificate of this connection: send one of both")]
+    Two,
     /// 429: the key has as many requests under way as it may.
     #[error("this key has {concurrent} requests under way, and that is the limit; try again in {} s", .retry_after.as_secs())]
     Concurrent {
@@ -96,8 +130,8 @@ impl Denied {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Denied::Missing | Denied::Unknown => None,
             Denied::Concurrent { retry_after, .. } | Denied::Rate { retry_after, .. } => Some(*retry_after),
+            Denied::Missing | Denied::Unknown | Denied::Certificate { .. } | Denied::Ambiguous { .. } | Denied::Page | Denied::Two => None,
         }
     }
 }
@@ -110,7 +144,9 @@ pub struct BadKeys(String);
 /// Every key there is.
 #[derive(Debug)]
 pub struct Keys {
+    callers: Vec<Arc<Caller>>,
     by_digest: HashMap<[u8; 32], Arc<Caller>>,
+    by_certificate: HashMap<Mark, Arc<Caller>>,
     anonymous: Option<Arc<Caller>>,
 }
 
@@ -138,38 +174,49 @@ impl Keys {
     /// No keys: everybody is `anonymous`, without a quota of its own.
     #[must_use]
     pub fn open() -> Self {
-        Keys { by_digest: HashMap::new(), anonymous: Some(Arc::new(Caller::new("anonymous".into(), u64::MAX, None))) }
+        let anonymous = Arc::new(Caller::new("anonymous".into(), u64::MAX, None));
+        Keys { callers: Vec::new(), by_digest: HashMap::new(), by_certificate: HashMap::new(), anonymous: Some(anonymous) }
     }
 
     /// The keys of `[[keys]]`.
     ///
     /// # Errors
-    /// A key without secret, with two, or with one that another has; a file that cannot be read.
+    /// A key by which nobody is known, with two secrets, or with a secret or certificate that another has; a file that cannot be read.
     pub fn from_settings(settings: &Settings) -> Result<Self, BadKeys> {
         let tables = settings.tables("keys");
         if tables.is_empty() {
             return Ok(Keys::open());
         }
-        let mut by_digest = HashMap::new();
+        let mut keys = Keys { callers: Vec::new(), by_digest: HashMap::new(), by_certificate: HashMap::new(), anonymous: None };
         for table in tables {
             let name = table.text("name").unwrap_or_default();
             let bad = |what: String| BadKeys(format!("{name}: {what}"));
-            if name.is_empty() || by_digest.values().any(|caller: &Arc<Caller>| &*caller.name == name) {
+            if name.is_empty() || keys.names().any(|known| known == name) {
                 return Err(bad("name: write one that is not empty and that no other key has".to_owned()));
             }
+            let certificates = table.texts("certificates");
             let digest = match (table.text("sha256"), table.text("file")) {
                 (Some(hex), None) => {
-                    parse_hex(hex).ok_or_else(|| bad(format!("sha256: {hex:?} is not right: write 64 hexadecimal digits")))
+                    Some(parse_hex(hex).ok_or_else(|| bad(format!("sha256: {hex:?} is not right: write 64 hexadecimal digits")))?)
                 }
-                (None, Some(file)) => digest_of_file(Path::new(file)).map_err(bad),
-                _ => Err(bad("write either sha256 or file".to_owned())),
-            }?;
-            let caller = Caller::new(name.into(), table.count("concurrent").unwrap_or(64), table.count("per-minute"));
-            if by_digest.insert(digest, Arc::new(caller)).is_some() {
+                (None, Some(file)) => Some(digest_of_file(Path::new(file)).map_err(bad)?),
+                (None, None) if !certificates.is_empty() => None,
+                (Some(_), Some(_)) => return Err(bad("write either sha256 or file".to_owned())),
+                (None, None) => return Err(bad("nobody is known by it: write sha256, file or certificates".to_owned())),
+            };
+            let caller = Arc::new(Caller::new(name.into(), table.count("concurrent").unwrap_or(64), table.count("per-minute")));
+            if digest.is_some_and(|digest| keys.by_digest.insert(digest, Arc::clone(&caller)).is_some()) {
                 return Err(bad("another name has the same key".to_owned()));
             }
+            for text in certificates {
+                let mark: Mark = text.parse().map_err(|error| bad(format!("certificates: {error}")))?;
+                if keys.by_certificate.insert(mark, Arc::clone(&caller)).is_some() {
+                    return Err(bad(format!("certificates: {text:?} is written twice: each is one caller's")));
+                }
+            }
+            keys.callers.push(caller);
         }
-        Ok(Keys { by_digest, anonymous: None })
+        Ok(keys)
     }
 
     /// Whether a request without a key is let in.
@@ -180,29 +227,70 @@ impl Keys {
 
     /// Names of all callers there can be.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_digest.values().chain(&self.anonymous).map(|caller| &*caller.name)
+        self.callers.iter().chain(&self.anonymous).map(|caller| &*caller.name)
     }
 
-    /// Who sends these headers.
+    /// Whether callers may be known by their certificates.
+    #[must_use]
+    pub fn have_certificates(&self) -> bool {
+        !self.by_certificate.is_empty()
+    }
+
+    /// Whether callers may be known by keys that they send.
+    #[must_use]
+    pub fn have_secrets(&self) -> bool {
+        !self.by_digest.is_empty()
+    }
+
+    /// Who sends this.
     ///
     /// # Errors
-    /// [`Denied::Missing`], [`Denied::Unknown`].
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Denied> {
+    /// [`Denied::Missing`], [`Denied::Unknown`], [`Denied::Certificate`], [`Denied::Ambiguous`], [`Denied::Page`], [`Denied::Two`].
+    pub fn caller(&self, head: &Head) -> Result<Arc<Caller>, Denied> {
+        let certified = head.certificate().map(|certificate| self.certified(certificate));
         if let Some(anonymous) = &self.anonymous {
-            return Ok(Arc::clone(anonymous));
+            // Who shows a certificate is to be somebody.
+            return certified.unwrap_or_else(|| Ok(Arc::clone(anonymous)));
         }
-        let key = sent_key(headers).ok_or(Denied::Missing)?;
+        let Some(key) = head.key() else {
+            return match certified {
+                None => Err(Denied::Missing),
+                Some(Ok(_)) if head.is_of_another_site() => Err(Denied::Page),
+                Some(certified) => certified,
+            };
+        };
         // The digest is looked up, not the key: how long that takes tells nothing about keys that are near.
         let digest: [u8; 32] = Sha256::digest(&key).into();
-        self.by_digest.get(&digest).cloned().ok_or(Denied::Unknown)
+        let caller = self.by_digest.get(&digest).ok_or(Denied::Unknown)?;
+        match certified {
+            Some(Ok(other)) if !Arc::ptr_eq(&other, caller) => Err(Denied::Two),
+            // Names of several: which of them it is, the key does not say.
+            Some(Err(ambiguous @ Denied::Ambiguous { .. })) => Err(ambiguous),
+            _ => Ok(Arc::clone(caller)),
+        }
+    }
+
+    /// Whose a certificate is: by its fingerprint, else by the names in it.
+    fn certified(&self, certificate: &Certificate) -> Result<Arc<Caller>, Denied> {
+        if let Some(caller) = self.by_certificate.get(certificate.fingerprint()) {
+            return Ok(Arc::clone(caller));
+        }
+        let fingerprint = || certificate.fingerprint().clone();
+        let mut named = certificate.names().iter().filter_map(|name| self.by_certificate.get(name));
+        let caller = named.next().ok_or_else(|| Denied::Certificate { fingerprint: fingerprint() })?;
+        if named.all(|other| Arc::ptr_eq(other, caller)) {
+            Ok(Arc::clone(caller))
+        } else {
+            Err(Denied::Ambiguous { fingerprint: fingerprint() })
+        }
     }
 
     /// Lets a request in that costs something.
     ///
     /// # Errors
     /// [`Denied`].
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
-        self.caller(headers)?.admit(Instant::now())
+    pub fn admit(&self, head: &Head) -> Result<Admitted, Denied> {
+        self.caller(head)?.admit(Instant::now())
     }
 }
 
@@ -266,143 +354,5 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// The key that a request carries.
-fn sent_key(headers: &HeaderMap) -> Option<Vec<u8>> {
-    if let Some(key) = headers.get("x-api-key") {
-        return Some(key.as_bytes().to_vec());
-    }
-    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = text.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim().as_bytes().to_vec());
-    }
-    let pair = scheme.eq_ignore_ascii_case("basic").then(|| base64(rest.trim()))??;
-    let colon = pair.iter().position(|byte| *byte == b':')?;
-    Some(pair[colon + 1..].to_vec())
-}
-
-/// Base64 (RFC 4648 section 4), padding optional.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for symbol in text.trim_end_matches('=').bytes() {
-        let value = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECORDS: &[Setting] = &[Setting { key: "keys", kind: Kind::Tables(KEY_SETTINGS), default: "", help: "" }];
-
-    fn keys(file: &str) -> Result<Keys, BadKeys> {
-        Keys::from_settings(&Settings::read(&[RECORDS], file, &[]).unwrap())
-    }
-
-    fn headers(name: &'static str, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
-    }
-
-    /// SHA-256 of `secret`.
-    const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-
-    #[test]
-    fn a_key_is_found_in_each_of_its_places() {
-        let keys = keys(&format!("[[keys]]\nname = \"a\"\nsha256 = \"{SECRET}\"")).unwrap();
-        for headers in [
-            headers("authorization", "Bearer secret"),
-            headers("authorization", "bearer  secret"),
-            headers("x-api-key", "secret"),
-            headers("authorization", "Basic YW55OnNlY3JldA=="),
-        ] {
-            assert_eq!(&**keys.caller(&headers).unwrap().name(), "a", "{headers:?}");
-        }
-        assert_eq!(keys.caller(&HeaderMap::new()).unwrap_err(), Denied::Missing);
-        for headers in [headers("authorization", "Bearer Secret"), headers("x-api-key", ""), headers("x-api-key", SECRET)] {
-            assert_eq!(keys.caller(&headers).unwrap_err(), Denied::Unknown, "{headers:?}");
-        }
-        for odd in ["Bearer", "Basic !!!", "Basic YW55", "Digest x"] {
-            assert_eq!(keys.caller(&headers("authorization", odd)).unwrap_err(), Denied::Missing, "{odd}");
-        }
-        assert!(!keys.is_open());
-    }
-
-    #[test]
-    fn a_file_holds_a_key() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, "secret\n").unwrap();
-        let keys = keys(&format!("[[keys]]\nname = \"a\"\nfile = {:?}", file.path())).unwrap();
-        assert!(keys.caller(&headers("x-api-key", "secret")).is_ok());
-    }
-
-    #[test]
-    fn bad_keys_are_refused_by_name() {
-        for (file, told) in [
-            ("name = \"a\"".to_owned(), "keys: a: write either sha256 or file".to_owned()),
-            ("name = \"a\"\nsha256 = \"12\"".to_owned(), "keys: a: sha256: \"12\" is not right: write 64 hexadecimal digits".to_owned()),
-            (
-                format!("name = \"\"\nsha256 = \"{SECRET}\""),
-                "keys: : name: write one that is not empty and that no other key has".to_owned(),
-            ),
-            (
-                format!("name = \"a\"\nsha256 = \"{SECRET}\"\n[[keys]]\nname = \"b\"\nsha256 = \"{SECRET}\""),
-                "keys: b: another name has the same key".to_owned(),
-            ),
-        ] {
-            assert_eq!(keys(&format!("[[keys]]\n{file}")).unwrap_err().to_string(), told);
-        }
-        let told = keys("[[keys]]\nname = \"a\"\nfile = \"/does/not/exist\"").unwrap_err().to_string();
-        assert!(told.starts_with("keys: a: file: /does/not/exist: "), "{told}");
-    }
-
-    #[test]
-    fn no_keys_is_open() {
-        let keys = keys("").unwrap();
-        assert!(keys.is_open());
-        assert_eq!(&**keys.admit(&HeaderMap::new()).unwrap().name(), "anonymous");
-    }
-
-    #[test]
-    fn requests_at_once_are_bounded_and_a_place_comes_back() {
-        let caller = Arc::new(Caller::new("a".into(), 2, None));
-        let now = Instant::now();
-        let (first, _second) = (Arc::clone(&caller).admit(now).unwrap(), Arc::clone(&caller).admit(now).unwrap());
-        let told = Arc::clone(&caller).admit(now).unwrap_err();
-        assert_eq!(told.to_string(), "this key has 2 requests under way, and that is the limit; try again in 1 s");
-        drop(first);
-        assert!(caller.admit(now).is_ok());
-    }
-
-    #[test]
-    fn requests_a_minute_are_bounded_and_come_back_evenly() {
-        let caller = Arc::new(Caller::new("a".into(), 9, Some(6)));
-        let start = Instant::now();
-        let admit = |after: u64| Arc::clone(&caller).admit(start + Duration::from_secs(after)).map(drop);
-        for _ in 0..6 {
-            admit(0).unwrap();
-        }
-        assert_eq!(admit(0).unwrap_err().retry_after(), Some(Duration::from_secs(10)));
-        assert_eq!(admit(4).unwrap_err().retry_after(), Some(Duration::from_secs(6)));
-        admit(11).unwrap();
-        assert!(admit(11).is_err());
-        for _ in 0..6 {
-            admit(1000).unwrap();
-        }
-        assert!(admit(1000).is_err());
-    }
-}
+mod tests;

@@ -1,0 +1,10 @@
+//! TLS as clients meet it: who is let in, as whom, and what a client can hold up.
+
+#![forbid(unsafe_code)]
+
+mod files;
+mod known;
+mod refused;
+mod replaced;
+mod slow;
+mod world;
