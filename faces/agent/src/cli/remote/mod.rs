@@ -10,7 +10,9 @@ pub mod http;
 mod pack;
 mod sandboxes;
 mod show;
+mod talk;
 mod terminal;
+mod wire;
 
 use serde_json::Value;
 
@@ -41,7 +43,10 @@ pub struct Entry {
 
 macro_rules! flag {
     ($name:literal $takes:literal $often:literal $help:literal) => {
-        Flag { name: $name, takes: $takes, often: $often, help: $help }
+        Flag { name: $name, short: "", takes: $takes, often: $often, help: $help }
+    };
+    ($short:literal, $name:literal $help:literal) => {
+        Flag { name: $name, short: $short, takes: "", often: false, help: $help }
     };
 }
 use flag;
@@ -52,6 +57,11 @@ pub const SERVER: Flag =
 /// Who asks.
 pub const KEY: Flag =
     flag!("--key" "KEY" false "the key to call with (default: $ENCLOS_KEY; others on this host see what is written here)");
+
+/// Standard input as it comes.
+pub const INTERACTIVE: Flag = flag!("-i", "--interactive" "standard input goes to the command as it comes, however long; signals do, too");
+/// A terminal.
+pub const TTY: Flag = flag!("-t", "--tty" "the command has a terminal, of the size of yours");
 
 /// Every command that asks a server, in the order of the help.
 pub fn commands() -> impl Iterator<Item = &'static Entry> {

@@ -16,7 +16,7 @@ pub use command::{Event, ExecResult, Told};
 pub use enclos_host::wire::Data;
 pub use quantity::{Bytes, Span};
 pub use request::{
-    Commit, ExecRequest, Network, NewCodebase, NewSandbox, NewSession, Resources, Restore, Rollback, Rule, RunRequest, SessionExec,
-    SetExpiry, SetRules, Size, TerminalMessage,
+    ClientMessage, Commit, ExecRequest, Network, NewCodebase, NewSandbox, NewSession, Resources, Restore, Rollback, Rule, RunRequest,
+    SessionExec, SetExpiry, SetRules, Size, StreamedExec, TerminalMessage,
 };
 pub use time::rfc3339;
