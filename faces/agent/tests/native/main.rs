@@ -12,5 +12,6 @@ mod files;
 mod fuzz;
 mod guide;
 mod requests;
+mod talk;
 mod terminal;
 mod world;
