@@ -24,6 +24,11 @@ fn sandbox(world: &World, test: &str) -> Option<String> {
     Some(id)
 }
 
+/// It would outlive the server.
+fn remove(world: &World, id: &str) {
+    assert_eq!(world.request("DELETE", &format!("/v1/agent/sandboxes/{id}"), &[], b"").status, 204);
+}
+
 /// The blocks of a language in a page.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
@@ -36,12 +41,14 @@ fn the_examples_of_the_talk_work() {
     let socket = place.path().join("grpc.sock");
     let world = World::with(&["--set", &format!("agent.grpc=unix:{}", socket.display())]);
     let Some(id) = sandbox(&world, "agent_talk::the_examples_of_the_talk_work") else { return };
-    std::os::unix::fs::symlink(PROGRAM, place.path().join("enclos")).unwrap();
+    let programs = place.path().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(PROGRAM, programs.join("enclos")).unwrap();
     std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/../serve/proto/proto"), place.path().join("proto")).unwrap();
     let [python] = blocks(GUIDE, "python")[..] else { panic!("one program") };
     std::fs::write(place.path().join("talk.py"), python).unwrap();
     let venv = std::env::var_os("ENCLOS_AGENTFENSE");
-    let mut path = place.path().as_os_str().to_owned();
+    let mut path = programs.into_os_string();
     if let Some(venv) = &venv {
         path.push(":");
         path.push(Path::new(venv).join("bin"));
@@ -62,14 +69,18 @@ fn the_examples_of_the_talk_work() {
         let mut command = Command::new("sh");
         command.args(["-ec", &commands.join("\n")]).current_dir(place.path()).env("PATH", &path);
         command.env("ENCLOS_SERVER", format!("http://{}", world.address)).env("SANDBOX", &id);
-        command.env("GRPC", format!("unix:{}", socket.display())).stdin(Stdio::null());
-        let output = command.output().unwrap();
+        command.env("GRPC", format!("unix:{}", socket.display()));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // `script` types a zero byte at the end of its input.
+        let _held = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{block}{stdout}{stderr}{}", world.log());
         assert_eq!(stdout.replace('\r', "").lines().collect::<Vec<_>>(), printed, "{block}{stderr}");
         done += 1;
     }
     assert_eq!(done, if venv.is_some() { 2 } else { 1 });
+    remove(&world, &id);
 }
 
 #[test]
@@ -115,4 +126,5 @@ fn signals_and_input_pass_from_a_shell_to_a_command() {
     }
     // One that cannot be executed has a shell's exit code.
     assert_eq!(exec(&["-i", &id, "--", "no-such-program"]).wait().unwrap().code(), Some(127));
+    remove(&world, &id);
 }
