@@ -31,6 +31,17 @@ pub enum Keys {
     Close(bool),
 }
 
+/// What to run.
+#[derive(Debug)]
+pub struct Asked {
+    /// In which sandbox.
+    pub sandbox: String,
+    /// What.
+    pub exec: Exec,
+    /// Rows and columns of its terminal, if it has one.
+    pub terminal: Option<(u16, u16)>,
+}
+
 /// What is said to a command.
 #[derive(Debug)]
 pub enum Word {
@@ -100,8 +111,8 @@ pub fn keys(message: proto::TerminalInput) -> Result<Keys, Status> {
     }
 }
 
-/// The first message to a command: where, what, and the size of its terminal.
-pub fn command(first: Option<proto::RunInput>) -> Result<(String, Exec, Option<(u16, u16)>), Status> {
+/// The first message to a command.
+pub fn command(first: Option<proto::RunInput>) -> Result<Asked, Status> {
     let Some(run_input::Input::Command(command)) = first.and_then(|first| first.input) else {
         return Err(invalid("command", "the first message is another: it says what to run"));
     };
@@ -114,7 +125,7 @@ pub fn command(first: Option<proto::RunInput>) -> Result<(String, Exec, Option<(
         workdir: Some(command.workdir).filter(|workdir| !workdir.is_empty()),
         timeout_ms: span("timeout", command.timeout)?,
     };
-    Ok((id("sandbox_id", command.sandbox_id)?, exec, terminal))
+    Ok(Asked { sandbox: id("sandbox_id", command.sandbox_id)?, exec, terminal })
 }
 
 /// A further message to a command, which has a terminal or not.

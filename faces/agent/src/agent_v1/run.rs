@@ -9,7 +9,7 @@ use enclos_proto::agent_v1 as proto;
 use enclos_proto::agent_v1::run_output::Output;
 use enclos_proto::tonic::{Status, Streaming};
 
-use super::read::{Word, command, word};
+use super::read::{Asked, Word, command, word};
 use super::{Task, first};
 use crate::api::{self, Caller, Interaction, Stream, Talk, Watcher};
 use crate::sandbox_v1::commands::{PIECE, Pieces, Streamed};
@@ -49,13 +49,13 @@ pub async fn run(
     caller: Caller,
     mut input: Streaming<proto::RunInput>,
 ) -> Result<Streamed<proto::RunOutput, (EndsWith, Task)>, Status> {
-    let (id, exec, terminal) = command(first(&mut input, service.patience).await?)?;
+    let Asked { sandbox, exec, terminal } = command(first(&mut input, service.patience).await?)?;
     let talk = Talk::new().map_err(status::of)?;
     let with = Interaction { talk: talk.clone(), terminal };
     let (pieces, receiver) = Pieces::channel(service.patience);
     let wrong = pieces.to_client();
     // How it ends is told by its last pieces.
-    let (_, ends) = service.begin(move |agent, cancel| match agent.interact(&caller, &id, &exec, &with, cancel, &pieces) {
+    let (_, ends) = service.begin(move |agent, cancel| match agent.interact(&caller, &sandbox, &exec, &with, cancel, &pieces) {
         Ok(result) => pieces.send(said(Output::Exit(exit(&result)))) && pieces.send(Err(output::trailers(&result))),
         Err(error) => pieces.send(Err(status::of(error))),
     })?;

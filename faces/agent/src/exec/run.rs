@@ -78,8 +78,8 @@ pub fn run(
     }
     let started = Instant::now();
     let mut child = match begun(&mut command, life, &directory, exec)? {
-        Begun::Runs(child) => child,
-        Begun::Ended(result) => return Ok(*result),
+        Ok(child) => child,
+        Err(result) => return Ok(*result),
     };
     watcher.started();
     let (mut capture, mut stdin) = if let Some(master) = child.terminal() {
@@ -199,18 +199,12 @@ fn wait_and_serve(
     Ok(wanted)
 }
 
-enum Begun {
-    Runs(Child),
-    /// It cannot be executed, which a shell would tell by an exit code.
-    Ended(Box<ExecResult>),
-}
-
-/// Starts it. One with a terminal is told here already that it cannot be executed, others at their end.
-fn begun(command: &mut Command, life: &Life, directory: &std::path::Path, exec: &Exec) -> Result<Begun> {
+/// Starts it; or what came of it. Of one with a terminal it is known here already that it cannot be executed, of others at their end.
+fn begun(command: &mut Command, life: &Life, directory: &std::path::Path, exec: &Exec) -> Result<Result<Child, Box<ExecResult>>> {
     match command.spawn() {
-        Ok(child) => Ok(Begun::Runs(child)),
+        Ok(child) => Ok(Ok(child)),
         Err(error) if error.failure().is_some_and(|failure| matches!(failure.stage, Stage::Workdir | Stage::Execute)) => {
-            told(life, Err(error), None, directory, exec).map(|(result, _)| Begun::Ended(Box::new(result)))
+            told(life, Err(error), None, directory, exec).map(|(result, _)| Err(Box::new(result)))
         }
         Err(error) => Err(fault::of_engine(&error)),
     }

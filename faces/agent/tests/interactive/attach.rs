@@ -104,7 +104,7 @@ fn a_terminal_shows_and_is_typed_into_and_has_its_size() {
     for how in [Input::Data(Bytes::from_static(b"\x03")), Input::Signal(2)] {
         terminal.types(b"echo read''y; sleep 1000\n");
         terminal.shows("ready\r\n");
-        until(|| served.world.says(&id, "pgrep -x sleep || true") != "", "it sleeps");
+        until(|| !served.world.says(&id, "pgrep -x sleep || true").is_empty(), "it sleeps");
         terminal.say(how);
         terminal.types(b"echo $?\n");
         terminal.shows("130\r\n$ ");

@@ -79,7 +79,7 @@ fn anything_may_be_said() {
         "\\PC{0,20}",
     ];
     let messages = prop_oneof![
-        4 => words.prop_map(|text| Message::text(text)),
+        4 => words.prop_map(Message::text),
         1 => prop::collection::vec(any::<u8>(), 0..60).prop_map(Message::binary),
         1 => prop::collection::vec(any::<u8>(), 0..60).prop_map(|bytes| Message::Ping(bytes.into())),
     ];

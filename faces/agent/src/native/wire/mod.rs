@@ -6,6 +6,7 @@ mod answer;
 mod command;
 mod quantity;
 mod request;
+mod talk;
 mod time;
 
 pub use answer::{
@@ -16,7 +17,8 @@ pub use command::{Event, ExecResult, Told};
 pub use enclos_host::wire::Data;
 pub use quantity::{Bytes, Span};
 pub use request::{
-    ClientMessage, Commit, ExecRequest, Network, NewCodebase, NewSandbox, NewSession, Resources, Restore, Rollback, Rule, RunRequest,
-    SessionExec, SetExpiry, SetRules, Size, StreamedExec, TerminalMessage,
+    Commit, ExecRequest, Network, NewCodebase, NewSandbox, NewSession, Resources, Restore, Rollback, Rule, RunRequest, SessionExec,
+    SetExpiry, SetRules, Size, TerminalMessage,
 };
+pub use talk::{ClientMessage, StreamedExec};
 pub use time::rfc3339;
