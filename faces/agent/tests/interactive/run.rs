@@ -181,9 +181,13 @@ fn a_terminal_has_its_size_and_its_keys() {
     let told = talk.ends(0, None, proto::Verdict::Ended);
     assert_eq!(String::from_utf8_lossy(&told.stdout), "go\r\n50 132\r\non\r\n");
     // The key, and the signal that it stands for, reach what runs in the foreground: not the shell, which tells of it.
+    let marker = seconds(8);
+    let sleeps = format!("trap 'echo caught' INT; echo ready; sleep {marker}; echo $?");
     for how in [Input::Stdin(Bytes::from_static(b"\x03")), Input::Signal(2)] {
-        let mut talk = Talk::start(&served, on_terminal(&id, "trap 'echo caught' INT; echo ready; sleep 1000; echo $?"));
+        let mut talk = Talk::start(&served, on_terminal(&id, &sleeps));
         talk.shows("ready\r\n");
+        // Before that the shell alone would have it, and sleep nonetheless.
+        until(|| processes(&marker) == 1, "it sleeps");
         talk.say(how);
         let told = talk.ends(0, None, proto::Verdict::Ended);
         assert!(String::from_utf8_lossy(&told.stdout).ends_with("caught\r\n130\r\n"), "{told:?}");
