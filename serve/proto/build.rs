@@ -67,5 +67,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.field_attribute(format!(".sandbox.v1.{field}"), format!("#[serde(serialize_with = \"crate::json::{writer}\")]"));
     }
     builder.compile_fds(files)?;
+    interactive(Path::new(&out))
+}
+
+/// Our own calls beside them.
+fn interactive(out: &Path) -> Result<(), Box<dyn Error>> {
+    let root = "proto";
+    println!("cargo::rerun-if-changed={root}/enclos");
+    let files = protox::compile(["enclos/agent/v1/interactive.proto"], [root])?;
+    fs::write(out.join("enclos_agent_v1.bin"), files.encode_to_vec())?;
+    tonic_prost_build::configure().btree_map(".").bytes(".").build_client(true).build_server(true).compile_fds(files)?;
     Ok(())
 }

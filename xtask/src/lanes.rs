@@ -23,7 +23,8 @@ const SERVERS: [&str; 3] = ["enclos-agent", "enclos-judge", "enclos-server"];
 const PROGRAMS: [&str; 2] = ["BuildStream==2.8.1", "asv-bwrap==0.1"];
 
 /// The client of `sandbox.v1`, and what it needs.
-const CLIENT: [&str; 4] = ["agentfense==0.2.1", "grpcio>=1.76,<2", "protobuf>=6.31.1,<7", "googleapis-common-protos"];
+const CLIENT: [&str; 5] =
+    ["agentfense==0.2.1", "grpcio>=1.76,<2", "grpcio-tools>=1.76,<2", "protobuf>=6.31.1,<7", "googleapis-common-protos"];
 
 /// Name of the tests that read the sources they were compiled from.
 const NEEDS_SOURCES: &str = "every_file_is_a_module";

@@ -4,12 +4,14 @@
 //! - [`LocalAgent`]: the face on this host. - [`settings`]: its keys. - [`figures`]: what it counts.
 //! - [`keeper`]: what outlives the server.
 //! - [`sandbox_v1`]: the interface that clients of AgentFense speak, as gRPC and as JSON over HTTP.
+//! - `agent_v1`: commands and terminals to talk to, beside it.
 //! - [`cli`]: the words after `enclos agent`.
 //! - [`image`]: root file systems that an operator registered.
 //! - [`native`]: its own interface, JSON over HTTP.
 
 #![forbid(unsafe_code)]
 
+mod agent_v1;
 pub mod api;
 mod audit;
 pub mod cli;
@@ -23,6 +25,7 @@ pub mod sandbox_v1;
 mod session;
 pub mod settings;
 mod state;
+mod terminal;
 mod watch;
 
 pub use core::LocalAgent;

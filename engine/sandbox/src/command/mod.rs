@@ -18,6 +18,7 @@ use crate::error::{Error, Failure, Result, Stage};
 use crate::exec_request::Words;
 use crate::files::Files;
 use crate::forkserver::Template;
+use crate::init::message::{self, Target};
 use crate::launch;
 use crate::plan::{Planned, Wants, plan};
 use crate::probe::Facts;
@@ -335,10 +336,15 @@ impl Child {
     /// # Errors
     /// When the sandbox is gone.
     pub fn signal(&self, number: i32) -> Result<()> {
-        let bytes = crate::init::message::signal(self.id, number, crate::init::message::Target::Process);
-        rustix::net::send(&self.control, &bytes, rustix::net::SendFlags::NOSIGNAL)
-            .map(drop)
-            .map_err(|e| Failure::new(Stage::Control, e).into())
+        self.send(number, Target::Process)
+    }
+
+    /// Sends a signal to the command's process group, as the key of a terminal would.
+    ///
+    /// # Errors
+    /// When the sandbox is gone.
+    pub fn signal_group(&self, number: i32) -> Result<()> {
+        self.send(number, Target::Group)
     }
 
     /// Kills the command's process group; a sandbox of its own ends with the command, and everything in it.
@@ -346,8 +352,11 @@ impl Child {
     /// # Errors
     /// When the sandbox is gone already.
     pub fn kill(&self) -> Result<()> {
-        let kill = rustix::process::Signal::KILL.as_raw();
-        let bytes = crate::init::message::signal(self.id, kill, crate::init::message::Target::Group);
+        self.send(rustix::process::Signal::KILL.as_raw(), Target::Group)
+    }
+
+    fn send(&self, number: i32, target: Target) -> Result<()> {
+        let bytes = message::signal(self.id, number, target);
         rustix::net::send(&self.control, &bytes, rustix::net::SendFlags::NOSIGNAL)
             .map(drop)
             .map_err(|e| Failure::new(Stage::Control, e).into())

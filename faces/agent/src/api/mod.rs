@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod sandbox;
 mod session;
+mod talk;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ pub use command::{Exec, ExecResult, NoWatcher, Stream, Verdict, Watcher};
 pub use error::{AgentError, Result};
 pub use file::{Entry, EntryKind, FilePart, FileRange, WatchEvent};
 pub use sandbox::{Endings, Image, Network, NewSandbox, Resources, Runtime, Sandbox, SandboxFilter, SandboxStatus};
-pub use session::{NewSession, Session, SessionStatus, Terminal};
+pub use session::{NewSession, Session, SessionStatus, Signals, Terminal};
+pub use talk::{Interaction, Next, ROOM, Talk};
 
 pub use enclos_host::cancel::{Cancel, CancelGuard};
 pub use enclos_vfs::{Explanation, Kind, Level, Page, PageRequest, Preset, Rule};
@@ -119,6 +121,17 @@ pub trait Agent: Send + Sync {
 
     /// Runs a command to its end, or to its timeout: then everything it started is dead, and what it wrote is in the result.
     fn exec(&self, caller: &Caller, id: &str, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult>;
+    /// The same, of a command that is talked to while it runs: its input comes as it is said, after [`Exec::stdin`]. On a terminal everything it shows
+    /// is told as standard output.
+    fn interact(
+        &self,
+        caller: &Caller,
+        id: &str,
+        exec: &Exec,
+        with: &Interaction,
+        cancel: &Cancel,
+        watcher: &dyn Watcher,
+    ) -> Result<ExecResult>;
     /// Makes a sandbox, runs a command in it and destroys it.
     fn run(&self, caller: &Caller, new: &NewSandbox, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult>;
 

@@ -48,11 +48,16 @@ pub struct Session {
     pub terminal: bool,
 }
 
+/// Sends a signal to the program of a terminal; one that has ended gets none.
+pub type Signals = Box<dyn Fn(i32) + Send + Sync>;
+
 /// The caller's end of a session's terminal. Reading gives what is shown, writing types; the end of the file (or EIO) is the end of the shell.
 /// The holder may put `master` into non-blocking mode, which every copy of the descriptor shares.
 pub struct Terminal {
     /// To read from and to write to.
     pub master: File,
+    /// To its program: the shell, or what runs in its place.
+    pub signals: Signals,
     /// Dropped when the holder is done: the next may attach then.
     pub place: Box<dyn Send>,
 }

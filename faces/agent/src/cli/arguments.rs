@@ -11,7 +11,7 @@ use crate::api::{Level, Network, Preset, Resources, Rule};
 
 macro_rules! flags {
     ($($constant:ident = $name:literal $takes:literal $(($often:ident))?: $help:literal;)+) => {
-        $(pub const $constant: Flag = Flag { name: $name, takes: $takes, often: flags!(often $($often)?), help: $help };)+
+        $(pub const $constant: Flag = Flag { name: $name, short: "", takes: $takes, often: flags!(often $($often)?), help: $help };)+
     };
     (often) => { false };
     (often often) => { true };
@@ -289,6 +289,10 @@ mod tests {
         let level = |path: &str| rules.explain(&enclos_vfs::TreePath::parse(path).unwrap()).level;
         assert_eq!((level("a"), level("out/x")), (Level::Read, Level::Write));
         assert!(matches!(read("ls --json").unwrap(), Command::Remote(entry, _) if entry.record.name == "ls"));
+        for line in ["exec sb_1 -it -- a -i", "exec sb_1 -t --interactive -- a", "exec sb_1 --tty -i -- a"] {
+            let Command::Remote(_, given) = read(line).unwrap() else { panic!() };
+            assert!(given.on(&remote::INTERACTIVE) && given.on(&remote::TTY), "{line}");
+        }
         assert!(matches!(read("codebase create dir").unwrap(), Command::Remote(entry, _) if entry.record.name == "codebase create"));
         assert!(matches!(read("shell sb_0123456789abcdef").unwrap(), Command::RemoteShell(_)));
         let Command::Image(image) = read("image add x/y:1 file --state /s").unwrap() else { panic!() };
@@ -327,6 +331,9 @@ mod tests {
             ("shell a --shell /bin/sh -- true", "--shell: the command after --"),
             ("image ls -- x", "--: image ls runs no command"),
             ("exec sb_1", "something is missing: write exec SANDBOX -- COMMAND…"),
+            ("exec sb_1 -ix -- a", "-ix is not known to exec"),
+            ("exec sb_1 -i -it -- a", "--interactive is given twice"),
+            ("exec sb_1 -i=1 -- a", "-i takes no value"),
             ("ls x", "\"x\" is too much"),
             ("commit sb_1 --dropdenied", "--dropdenied is not known to commit: did you mean --drop-denied?"),
             ("image add x", "something is missing: write image add NAME DIR|ARCHIVE"),

@@ -11,6 +11,8 @@ use enclos_sandbox::spec::{Size, Span};
 pub struct Flag {
     /// With its dashes.
     pub name: &'static str,
+    /// The same in one letter, with its dash; empty: there is none.
+    pub short: &'static str,
     /// What it takes; empty: nothing.
     pub takes: &'static str,
     /// It may be given more than once.
@@ -66,6 +68,10 @@ impl Record {
                     return Err(format!("--: {} runs no command", self.name));
                 }
                 given.rest = Some(words.by_ref().collect::<Result<_, _>>()?);
+            } else if let Some(letters) = self.letters(&word) {
+                for letter in letters {
+                    self.flag(letter, &mut words, &mut given)?;
+                }
             } else if word.len() > 1 && word.starts_with('-') {
                 self.flag(&word, &mut words, &mut given)?;
             } else {
@@ -87,12 +93,23 @@ impl Record {
         Ok(given)
     }
 
+    /// Several flags of one letter in one word, as in `-it`; only such that take nothing.
+    fn letters(&self, word: &str) -> Option<Vec<&'static str>> {
+        let letters = word.strip_prefix('-').filter(|letters| letters.len() > 1 && !letters.starts_with('-'))?;
+        let of = |letter: char| {
+            self.flags
+                .iter()
+                .find(|flag| flag.takes.is_empty() && flag.short.strip_prefix('-').is_some_and(|short| short.chars().eq([letter])))
+        };
+        letters.chars().map(|letter| of(letter).map(|flag| flag.name)).collect()
+    }
+
     fn flag(&self, word: &str, words: &mut dyn Iterator<Item = Result<String, String>>, given: &mut Given) -> Result<(), String> {
         let (name, joined) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        let Some(flag) = self.flags.iter().find(|flag| flag.name == name) else {
+        let Some(flag) = self.flags.iter().find(|flag| flag.name == name || (!flag.short.is_empty() && flag.short == name)) else {
             let nearest =
                 self.flags.iter().map(|flag| flag.name).min_by_key(|known| enclos_sandbox::spec::policy::edit_distance(known, name));
             let hint = nearest.map(|nearest| format!(": did you mean {nearest}?")).unwrap_or_default();
@@ -120,7 +137,8 @@ impl Record {
         }
         for flag in self.flags {
             let often = if flag.often { "…" } else { "" };
-            text += &format!("  {:<24} {}\n", format!("{} {}{often}", flag.name, flag.takes), flag.help);
+            let short = if flag.short.is_empty() { String::new() } else { format!("{}, ", flag.short) };
+            text += &format!("  {:<24} {}\n", format!("{short}{} {}{often}", flag.name, flag.takes), flag.help);
         }
         text
     }

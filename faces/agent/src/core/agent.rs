@@ -8,8 +8,8 @@ use super::quota::Counted;
 use super::{Inner, clock, lifecycle, may_see, shown};
 use crate::api::{
     Agent, AgentError, Caller, Cancel, Change, Codebase, Commit, Committed, Download, Endings, Entry, Exec, ExecResult, Explanation,
-    FilePart, FileRange, Image, NewCodebase, NewSandbox, NewSession, Page, PageRequest, Result, Rule, Sandbox, SandboxFilter, Session,
-    Snapshot, Terminal, TreeEntry, Uploaded, Version, WatchEvent, Watcher,
+    FilePart, FileRange, Image, Interaction, NewCodebase, NewSandbox, NewSession, Page, PageRequest, Result, Rule, Sandbox, SandboxFilter,
+    Session, Snapshot, Terminal, TreeEntry, Uploaded, Version, WatchEvent, Watcher,
 };
 use crate::exec::{self, Limits};
 use crate::session;
@@ -37,12 +37,19 @@ impl Inner {
         Ok(Limits { output: self.settings.output, timeout })
     }
 
-    fn execute(&self, entry: &super::entry::Entry, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
+    fn execute(
+        &self,
+        entry: &super::entry::Entry,
+        exec: &Exec,
+        with: Option<&Interaction>,
+        cancel: &Cancel,
+        watcher: &dyn Watcher,
+    ) -> Result<ExecResult> {
         let limits = self.command_limits(exec.timeout_ms)?;
         let life = entry.living()?;
         let _running = life.begin(self.settings.quota_commands)?;
         entry.touch();
-        let done = exec::run(&life, exec, limits, cancel, watcher);
+        let done = exec::run(&life, exec, with, limits, cancel, watcher);
         // What it wrote until now may not have been there when somebody looked.
         entry.touch();
         let done = done?;
@@ -63,7 +70,7 @@ impl Inner {
         exec::words(exec)?;
         self.command_limits(exec.timeout_ms)?;
         let entry = self.create(caller, new, true)?;
-        let done = self.start_entry(&entry).and_then(|_| self.execute(&entry, exec, cancel, watcher));
+        let done = self.start_entry(&entry).and_then(|_| self.execute(&entry, exec, None, cancel, watcher));
         let gone = self.destroy_entry(&entry, lifecycle::Why::Asked);
         done.and_then(|result| gone.map(|()| result))
     }
@@ -285,8 +292,27 @@ impl Agent for LocalAgent {
     }
 
     fn exec(&self, caller: &Caller, id: &str, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
-        let done = self.inner.visible(caller, id).and_then(|entry| self.inner.execute(&entry, exec, cancel, watcher));
+        let done = self.inner.visible(caller, id).and_then(|entry| self.inner.execute(&entry, exec, None, cancel, watcher));
         self.audited(caller, "exec", id, done)
+    }
+
+    fn interact(
+        &self,
+        caller: &Caller,
+        id: &str,
+        exec: &Exec,
+        with: &Interaction,
+        cancel: &Cancel,
+        watcher: &dyn Watcher,
+    ) -> Result<ExecResult> {
+        let run = || {
+            let entry = self.inner.visible(caller, id)?;
+            if let Some((0, _) | (_, 0)) = with.terminal {
+                return Err(AgentError::invalid("terminal", "0: a terminal has rows and columns"));
+            }
+            self.inner.execute(&entry, exec, Some(with), cancel, watcher)
+        };
+        self.audited(caller, "exec", id, run())
     }
 
     fn run(&self, caller: &Caller, new: &NewSandbox, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {

@@ -10,6 +10,9 @@ use crate::api::{Stream, Watcher};
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
 
+/// More than a terminal ever holds (the kernel's tty buffers, 64 KiB, and what its line discipline has taken).
+const SHOWN: u64 = 256 << 10;
+
 /// One stream of a command.
 #[derive(Debug)]
 struct Source {
@@ -25,6 +28,8 @@ pub struct Capture {
     bound: usize,
     /// Nothing is kept: the watcher has it.
     told_only: bool,
+    /// The first is the other end of a terminal.
+    terminal: bool,
     buffer: Vec<u8>,
 }
 
@@ -51,7 +56,16 @@ impl Capture {
             fcntl_setfl(stream, fcntl_getfl(stream)? | OFlags::NONBLOCK)?;
         }
         let sources = streams.map(|from| Source { from, kept: Vec::new(), thrown: 0 });
-        Ok(Capture { sources, bound: usize::try_from(bound).unwrap_or(usize::MAX), told_only, buffer: vec![0; PIECE] })
+        let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+        Ok(Capture { sources, bound, told_only, terminal: false, buffer: vec![0; PIECE] })
+    }
+
+    /// Of the other end of a terminal: all that is shown is standard output.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn of_terminal(master: OwnedFd, bound: u64, told_only: bool) -> Result<Capture, Errno> {
+        Ok(Capture { terminal: true, ..Capture::new([Some(master), None], bound, told_only)? })
     }
 
     /// What to wait for.
@@ -67,7 +81,9 @@ impl Capture {
     /// Reads what is in the pipes now, and not what is written from now on: the command has ended, and others may hold its pipes.
     pub fn drain(&mut self, watcher: &dyn Watcher) {
         for at in 0..2 {
-            let there = self.sources[at].from.as_ref().and_then(|from| ioctl_fionread(from).ok()).unwrap_or(0);
+            // A terminal's count leaves out what is still on its way through the kernel; reading does not (the kernel's `n_tty_read` waits for it before it says EAGAIN).
+            let there = |from| if self.terminal { Ok(SHOWN) } else { ioctl_fionread(from) };
+            let there = self.sources[at].from.as_ref().and_then(|from| there(from).ok()).unwrap_or(0);
             let mut left = usize::try_from(there).unwrap_or(usize::MAX);
             while left > 0 {
                 let (count, _) = self.take(at, left.min(PIECE), watcher);

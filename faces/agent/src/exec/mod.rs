@@ -2,17 +2,18 @@
 //!
 //! ```text
 //!   calling thread ── poll ──┬── stdout, stderr ──► kept up to a bound, told to the watcher, the rest counted
-//!                            ├── stdin  ◄── what the caller brought
+//!                            ├── stdin  ◄── what the caller brought, and what it says while the command runs; signals and sizes with it
 //!                            ├── its end          ──► what is in the pipes by then is read, and no more: who it left behind may go on writing
 //!                            ├── the clock        ──► everything it started is killed, what it wrote is kept
 //!                            └── the caller's cancel
 //! ```
 
 mod capture;
+mod input;
 mod run;
 
 pub use capture::Capture;
-pub use run::{Limits, run};
+pub use run::{Limits, TERM, run};
 
 use crate::api::{AgentError, Exec, Result};
 

@@ -1,18 +1,18 @@
 //! One command, from its start to its result.
 
-use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use enclos_sandbox::{Outcome, Stdio};
+use enclos_sandbox::{Child, Command, Outcome, Stage, Stdio};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use super::capture::Capture;
+use super::input::Input;
 use super::{directory, words};
-use crate::api::{AgentError, Cancel, Exec, ExecResult, Result, Verdict, Watcher};
+use crate::api::{AgentError, Cancel, Exec, ExecResult, Interaction, Result, Verdict, Watcher};
 use crate::core::fault;
 use crate::core::life::Life;
 
@@ -25,6 +25,9 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
+/// What a program with a terminal takes it for, unless the caller says otherwise.
+pub const TERM: &str = "xterm-256color";
+
 /// After everything was killed, for the engine to say so.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -35,11 +38,18 @@ enum Cause {
     Cancelled,
 }
 
-/// Runs a command in a sandbox.
+/// Runs a command in a sandbox; `with`: somebody talks to it meanwhile.
 ///
 /// # Errors
 /// A command that cannot be started, by what is wrong with it.
-pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
+pub fn run(
+    life: &Arc<Life>,
+    exec: &Exec,
+    with: Option<&Interaction>,
+    limits: Limits,
+    cancel: &Cancel,
+    watcher: &dyn Watcher,
+) -> Result<ExecResult> {
     let words = words(exec)?;
     super::check_env("env", &exec.env)?;
     let directory = directory(exec.workdir.as_deref())?;
@@ -52,18 +62,36 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
         let _ = rustix::io::write(&waker, &1u64.to_ne_bytes());
     });
     let mut command = life.command(&words[0]);
-    command.args(&words[1..]).current_dir(&directory);
+    command.args(&words[1..]).current_dir(&directory).subreaper(true);
+    let talk = with.map(|with| &with.talk);
+    match with.and_then(|with| with.terminal) {
+        Some((rows, columns)) => {
+            command.terminal(rows, columns).env("TERM", TERM);
+        }
+        None => {
+            let stdin = if exec.stdin.is_empty() && talk.is_none() { Stdio::Null } else { Stdio::Piped };
+            command.stdin(stdin).stdout(Stdio::Piped).stderr(Stdio::Piped);
+        }
+    }
     for (name, value) in &exec.env {
         command.env(name, value);
     }
-    command.subreaper(true);
-    command.stdin(if exec.stdin.is_empty() { Stdio::Null } else { Stdio::Piped }).stdout(Stdio::Piped).stderr(Stdio::Piped);
     let started = Instant::now();
-    let mut child = command.spawn().map_err(|error| fault::of_engine(&error))?;
+    let mut child = match begun(&mut command, life, &directory, exec)? {
+        Ok(child) => child,
+        Err(result) => return Ok(*result),
+    };
     watcher.started();
-    let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
-    let mut capture = Capture::new(streams, limits.output, watcher.takes_output()).map_err(|e| fault::internal("a pipe", &e))?;
-    let mut stdin = Input::new(child.stdin.take(), &exec.stdin)?;
+    let (mut capture, mut stdin) = if let Some(master) = child.terminal() {
+        let keys = master.try_clone().map_err(|e| fault::internal("a terminal", &e))?;
+        let shows = Capture::of_terminal(master.into(), limits.output, watcher.takes_output());
+        (shows, Input::new(Some(keys), &exec.stdin, talk, true)?)
+    } else {
+        let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+        let streams = Capture::new(streams, limits.output, watcher.takes_output());
+        (streams, Input::new(child.stdin.take(), &exec.stdin, talk, false)?)
+    };
+    let capture = capture.as_mut().map_err(|errno| fault::internal("a pipe", errno))?;
     let deadline = started.checked_add(limits.timeout);
     let mut cause = None;
     // Until when something is waited for: first the command's own end, then, when it was killed, the engine's word of it.
@@ -80,7 +108,7 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
         }
         // What has woken it once stays readable.
         let woken = cause.is_none().then(|| woken.as_fd());
-        if !wait_and_serve(&mut capture, &mut stdin, [Some(child.end()), woken], until, watcher)? {
+        if !wait_and_serve(capture, &mut stdin, &child, woken, until, watcher)? {
             cancel.cancel();
         }
     }
@@ -115,26 +143,38 @@ fn ended_by(deadline: Option<Instant>, cancel: &Cancel) -> Option<Cause> {
     }
 }
 
+/// One more to wait for; gives its index.
+fn add<'a>(fds: &mut Vec<PollFd<'a>>, fd: BorrowedFd<'a>, flags: PollFlags) -> Option<usize> {
+    fds.push(PollFd::from_borrowed_fd(fd, flags));
+    Some(fds.len() - 1)
+}
+
 /// Sleeps until something happens, and takes it. `false`: the watcher wants no more.
 fn wait_and_serve(
     capture: &mut Capture,
     stdin: &mut Input<'_>,
-    events: [Option<BorrowedFd<'_>>; 2],
+    child: &Child,
+    woken: Option<BorrowedFd<'_>>,
     until: Option<Instant>,
     watcher: &dyn Watcher,
 ) -> Result<bool> {
     let time = until.map(|until| until.saturating_duration_since(Instant::now()));
     let time =
         time.map(|time| Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) });
-    let mut which = [None; 2];
+    let (mut which, mut told, mut written) = ([None; 2], None, None);
     let happened: Vec<bool> = {
-        let mut fds: Vec<PollFd<'_>> = events.into_iter().flatten().map(|event| PollFd::from_borrowed_fd(event, PollFlags::IN)).collect();
-        for (at, stream) in capture.open() {
-            which[at] = Some(fds.len());
-            fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
+        for event in [Some(child.end()), woken].into_iter().flatten() {
+            add(&mut fds, event, PollFlags::IN);
         }
-        if let Some(pipe) = &stdin.pipe {
-            fds.push(PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT));
+        for (at, stream) in capture.open() {
+            which[at] = add(&mut fds, stream, PollFlags::IN);
+        }
+        if let Some(talk) = stdin.told() {
+            told = add(&mut fds, talk, PollFlags::IN);
+        }
+        if let Some(pipe) = stdin.waits() {
+            written = add(&mut fds, pipe, PollFlags::OUT);
         }
         match poll(&mut fds, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -142,44 +182,31 @@ fn wait_and_serve(
         }
         fds.iter().map(|fd| !fd.revents().is_empty()).collect()
     };
+    let has = |index: Option<usize>| index.is_some_and(|index| happened[index]);
+    // Before its output is told, which may have to wait for who hears it.
+    if has(told) {
+        stdin.hear(child);
+    }
+    if has(written) {
+        stdin.serve();
+    }
     let mut wanted = true;
     for (at, index) in which.into_iter().enumerate() {
-        if index.is_some_and(|index| happened[index]) {
+        if has(index) {
             wanted &= capture.serve(at, watcher);
         }
-    }
-    if stdin.pipe.is_some() && happened.last() == Some(&true) {
-        stdin.serve();
     }
     Ok(wanted)
 }
 
-/// What the caller brought for the command to read.
-struct Input<'a> {
-    pipe: Option<std::fs::File>,
-    left: &'a [u8],
-}
-
-impl<'a> Input<'a> {
-    fn new(pipe: Option<std::fs::File>, bytes: &'a [u8]) -> Result<Input<'a>> {
-        if let Some(pipe) = &pipe {
-            let flags = rustix::fs::fcntl_getfl(pipe).and_then(|flags| rustix::fs::fcntl_setfl(pipe, flags | rustix::fs::OFlags::NONBLOCK));
-            flags.map_err(|e| fault::internal("a pipe", &e))?;
+/// Starts it; or what came of it. Of one with a terminal it is known here already that it cannot be executed, of others at their end.
+fn begun(command: &mut Command, life: &Life, directory: &std::path::Path, exec: &Exec) -> Result<Result<Child, Box<ExecResult>>> {
+    match command.spawn() {
+        Ok(child) => Ok(Ok(child)),
+        Err(error) if error.failure().is_some_and(|failure| matches!(failure.stage, Stage::Workdir | Stage::Execute)) => {
+            told(life, Err(error), None, directory, exec).map(|(result, _)| Err(Box::new(result)))
         }
-        Ok(Input { pipe, left: bytes })
-    }
-
-    fn serve(&mut self) {
-        let Some(pipe) = &mut self.pipe else { return };
-        match pipe.write(self.left) {
-            Ok(count) => self.left = &self.left[count..],
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // Nobody reads it: that is the command's choice.
-            Err(_) => self.left = &[],
-        }
-        if self.left.is_empty() {
-            self.pipe = None;
-        }
+        Err(error) => Err(fault::of_engine(&error)),
     }
 }
 
@@ -207,10 +234,10 @@ fn told(
         Err(error) => {
             if let Some(failure) = error.failure() {
                 match failure.stage {
-                    enclos_sandbox::Stage::Workdir => {
+                    Stage::Workdir => {
                         return Err(AgentError::invalid("workdir", format!("{}: {}", directory.display(), failure.reason())));
                     }
-                    enclos_sandbox::Stage::Execute if exec.command.is_empty() => {
+                    Stage::Execute if exec.command.is_empty() => {
                         // As a shell tells it: a command that cannot be executed has ended.
                         result.exit_code = i32::from(error.exit_code());
                         result.verdict = Verdict::Ended;

@@ -116,6 +116,13 @@ pub fn exec(given: wire::ExecRequest) -> Built<api::Exec> {
     })
 }
 
+/// A command to talk to, and the size of its terminal.
+pub fn streamed(given: wire::StreamedExec) -> Built<(api::Exec, Option<(u16, u16)>)> {
+    let terminal = given.terminal.map(|size| self::size("terminal", size)).transpose()?;
+    let wire::StreamedExec { command, argv, env, workdir, timeout, .. } = given;
+    Ok((exec(wire::ExecRequest { command, argv, stdin: None, env, workdir, timeout })?, terminal))
+}
+
 /// A sandbox to make for one command.
 pub fn run(given: wire::RunRequest) -> Built<(api::NewSandbox, api::Exec)> {
     let new = wire::NewSandbox {
@@ -151,8 +158,13 @@ pub fn session(given: wire::NewSession) -> Built<api::NewSession> {
 
 /// Rows and columns, which are at least one.
 pub fn size(field: &str, size: wire::Size) -> Built<(u16, u16)> {
-    if size.rows == 0 || size.cols == 0 {
+    rows_and_cols(field, size.rows, size.cols)
+}
+
+/// The same of two numbers.
+pub fn rows_and_cols(field: &str, rows: u16, cols: u16) -> Built<(u16, u16)> {
+    if rows == 0 || cols == 0 {
         return Err(Problem::invalid(field, "rows and cols are numbers from 1 to 65535"));
     }
-    Ok((size.rows, size.cols))
+    Ok((rows, cols))
 }

@@ -55,11 +55,10 @@ async fn carry_out<T: Send + 'static>(
         return spawn_blocking(write).await.map_err(|error| Problem::internal(&error))?;
     }
     let (agent, leaving) = (Arc::clone(&native.agent), Leaving::default());
-    let (sender, mut told) = stream::channel();
+    let (ears, mut told) = stream::Ears::events();
     let cancel = leaving.0.clone();
     // What comes of it is told over the channel.
     drop(native.long.run(move || {
-        let ears = stream::Ears::new(sender);
         let result = work(&*agent, &cancel, &ears);
         ears.end(result);
     })?);

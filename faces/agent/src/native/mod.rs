@@ -8,7 +8,7 @@
 //!  sandboxes/{id}/start /stop /exec /commit /rollback /restore /fork             POST
 //!  sandboxes/{id}/rules /expiry       PUT             sandboxes/{id}/explain /diff /list /watch   GET
 //!  sandboxes/{id}/snapshots           POST GET        snapshots/{id}             DELETE
-//!  sandboxes/{id}/files/{path}        GET PUT DELETE
+//!  sandboxes/{id}/files/{path}        GET PUT DELETE  sandboxes/{id}/exec/stream WebSocket
 //!  sandboxes/{id}/sessions            POST GET        sessions/{id}              GET DELETE
 //!  sessions/{id}/exec                 POST            sessions/{id}/terminal     WebSocket
 //!  run                                POST            images, presets, openapi.json               GET
@@ -30,7 +30,9 @@ mod routes;
 mod sandboxes;
 mod sessions;
 pub mod settings;
+mod socket;
 mod stream;
+mod talk;
 mod terminal;
 mod wire;
 

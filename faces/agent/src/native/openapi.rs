@@ -154,6 +154,8 @@ fn schemas() -> Map<String, Value> {
         Rollback,
         Restore,
         TerminalMessage,
+        StreamedExec,
+        ClientMessage,
         Codebase,
         Codebases,
         Version,
@@ -265,7 +267,7 @@ mod tests {
             Body::Json(name) | Body::MaybeJson(name) => Some(name),
             _ => None,
         });
-        for name in bodies.chain(["Rule", "Resources", "Size", "TerminalMessage"]) {
+        for name in bodies.chain(["Rule", "Resources", "Size", "TerminalMessage", "StreamedExec"]) {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
         }
     }

@@ -9,7 +9,7 @@ use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::axum::routing::{any, delete, get, post, put};
 
 use super::problem::Problem;
-use super::{Native, changes, codebases, commands, files, openapi, sandboxes, sessions, terminal};
+use super::{Native, changes, codebases, commands, files, openapi, sandboxes, sessions, talk, terminal};
 
 /// The interface under `/v1/agent`; other paths are the caller's.
 pub fn router(native: Arc<Native>) -> Router {
@@ -25,6 +25,7 @@ pub fn router(native: Arc<Native>) -> Router {
         .route("/sandboxes/{id}/start", post(sandboxes::start))
         .route("/sandboxes/{id}/stop", post(sandboxes::stop))
         .route("/sandboxes/{id}/exec", post(commands::exec))
+        .route("/sandboxes/{id}/exec/stream", get(talk::connect))
         .route("/sandboxes/{id}/rules", put(sandboxes::set_rules))
         .route("/sandboxes/{id}/explain", get(sandboxes::explain))
         .route("/sandboxes/{id}/expiry", put(sandboxes::set_expiry))

@@ -24,7 +24,7 @@ use crate::api::{AgentError, ExecResult, Stream as Which, Watcher};
 const WAITING: usize = 16;
 
 /// A comment is sent when nothing else was for this long, so that nobody on the way takes the connection for dead.
-const ALIVE: Duration = Duration::from_secs(15);
+pub const ALIVE: Duration = Duration::from_secs(15);
 
 /// One event, ready to be sent; or why there will be none.
 pub type Line = Result<sse::Event, Box<Problem>>;
@@ -34,9 +34,11 @@ pub fn line(name: &str, value: &impl Serialize) -> sse::Event {
     sse::Event::default().event(name).data(serde_json::to_string(value).unwrap_or_default())
 }
 
-/// Tells a stream what happens with a command.
-pub struct Ears {
-    sender: mpsc::Sender<Line>,
+/// Tells a client what happens with a command.
+pub struct Ears<T> {
+    sender: mpsc::Sender<T>,
+    /// How the client is told of an event, or why there will be none.
+    shape: fn(Result<Event, AgentError>) -> T,
     written: [AtomicU64; 2],
 }
 
@@ -45,37 +47,41 @@ pub fn channel() -> (mpsc::Sender<Line>, mpsc::Receiver<Line>) {
     mpsc::channel(WAITING)
 }
 
-impl Ears {
-    /// With this end of a channel.
-    pub fn new(sender: mpsc::Sender<Line>) -> Self {
-        Self { sender, written: Default::default() }
+impl Ears<Line> {
+    /// For server-sent events.
+    pub fn events() -> (Self, mpsc::Receiver<Line>) {
+        Self::channel(|event| event.map(|event| line(event.name(), &event)).map_err(|error| Box::new(error.into())))
+    }
+}
+
+impl<T> Ears<T> {
+    /// For what takes events in this shape from the other end.
+    pub fn channel(shape: fn(Result<Event, AgentError>) -> T) -> (Self, mpsc::Receiver<T>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { sender, shape, written: Default::default() }, receiver)
     }
 
-    fn tell(&self, event: &Event) -> bool {
-        self.sender.blocking_send(Ok(line(event.name(), event))).is_ok()
+    fn tell(&self, event: Event) -> bool {
+        self.sender.blocking_send((self.shape)(Ok(event))).is_ok()
     }
 
     /// The last word.
     pub fn end(&self, result: Result<ExecResult, AgentError>) {
-        let sent = match result {
-            Ok(result) => Ok(line("exit", &Event::exit(&result))),
-            Err(error) => Err(Box::new(error.into())),
-        };
         // The client may be gone.
-        let _ = self.sender.blocking_send(sent);
+        let _ = self.sender.blocking_send((self.shape)(result.map(|result| Event::exit(&result))));
     }
 }
 
-impl Watcher for Ears {
+impl<T: Send> Watcher for Ears<T> {
     fn started(&self) {
-        self.tell(&Event::Started);
+        self.tell(Event::Started);
     }
 
     fn wrote(&self, stream: Which, bytes: &[u8]) -> bool {
         let length = bytes.len() as u64;
         match stream {
-            Which::Stdout => self.tell(&Event::Stdout(Told::new(self.written[0].fetch_add(length, Ordering::Relaxed), bytes))),
-            Which::Stderr => self.tell(&Event::Stderr(Told::new(self.written[1].fetch_add(length, Ordering::Relaxed), bytes))),
+            Which::Stdout => self.tell(Event::Stdout(Told::new(self.written[0].fetch_add(length, Ordering::Relaxed), bytes))),
+            Which::Stderr => self.tell(Event::Stderr(Told::new(self.written[1].fetch_add(length, Ordering::Relaxed), bytes))),
         }
     }
 

@@ -31,10 +31,18 @@ fn refused(denied: &Denied) -> Status {
 
 /// Lets a gRPC request in, with its [`Caller`] in its extensions. It is counted until its answer has ended, and must not stop in the middle.
 pub async fn grpc(State((keys, patience)): State<(Arc<Keys>, Duration)>, request: Request, next: Next) -> Response {
-    match caller(&keys, &Head::of(&request)) {
+    // An upload has the same patience, and better words: it is to end first.
+    let_in(&keys, request.map(|body| prompt(body, patience * 2)), next).await
+}
+
+/// The same for one that may be silent as long as it likes.
+pub async fn lasting(State(keys): State<Arc<Keys>>, request: Request, next: Next) -> Response {
+    let_in(&keys, request, next).await
+}
+
+async fn let_in(keys: &Keys, mut request: Request, next: Next) -> Response {
+    match caller(keys, &Head::of(&request)) {
         Ok((caller, admitted)) => {
-            // An upload has the same patience, and better words: it is to end first.
-            let mut request = request.map(|body| prompt(body, patience * 2));
             request.extensions_mut().insert(caller);
             next.run(request).await.map(|body| holding(body, admitted))
         }

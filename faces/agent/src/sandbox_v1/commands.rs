@@ -37,6 +37,17 @@ pub struct Pieces<T> {
 }
 
 impl<T> Pieces<T> {
+    /// A short queue, and the other end of it; for a thread that is started by a task of the runtime.
+    pub fn channel(patience: Duration) -> (Pieces<T>, mpsc::Receiver<Result<T, Status>>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Pieces { sender, runtime: Handle::current(), patience }, receiver)
+    }
+
+    /// The same way for a task, as long as the thread has it.
+    pub fn to_client(&self) -> mpsc::WeakSender<Result<T, Status>> {
+        self.sender.downgrade()
+    }
+
     /// Hands a piece over; `false`: the client is gone, or takes nothing.
     pub fn send(&self, piece: Result<T, Status>) -> bool {
         match self.sender.try_send(piece) {
@@ -51,12 +62,19 @@ impl<T> Pieces<T> {
 }
 
 /// What a client gets piece by piece. Dropping it ends the call behind it.
-pub struct Streamed<T> {
+pub struct Streamed<T, E = EndsWith> {
     receiver: mpsc::Receiver<Result<T, Status>>,
-    _ends: EndsWith,
+    _ends: E,
 }
 
-impl<T> Stream for Streamed<T> {
+impl<T, E> Streamed<T, E> {
+    /// What comes out of a queue, as long as this is wanted.
+    pub fn new(receiver: mpsc::Receiver<Result<T, Status>>, ends: E) -> Self {
+        Streamed { receiver, _ends: ends }
+    }
+}
+
+impl<T, E: Unpin> Stream for Streamed<T, E> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -84,11 +102,10 @@ impl Service {
         &self,
         call: impl FnOnce(&dyn Agent, &Cancel, &Pieces<T>) + Send + 'static,
     ) -> Result<Streamed<T>, Status> {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let pieces = Pieces { sender, runtime: Handle::current(), patience: self.patience };
+        let (pieces, receiver) = Pieces::channel(self.patience);
         // How it ends is told by its last piece.
         let (_, ends) = self.begin(move |agent, cancel| call(agent, cancel, &pieces))?;
-        Ok(Streamed { receiver, _ends: ends })
+        Ok(Streamed::new(receiver, ends))
     }
 
     fn command(

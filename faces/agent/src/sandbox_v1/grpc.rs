@@ -21,8 +21,8 @@ pub fn routes(service: &Arc<Service>) -> Routes {
 #[derive(Clone)]
 struct Served(Arc<Service>);
 
-/// Who calls, and what they say. [`super::access::grpc`] has put the caller there.
-fn opened<T>(request: Request<T>) -> Result<(Caller, T), Status> {
+/// Who calls, and what they say. [`super::access`] has put the caller there.
+pub fn opened<T>(request: Request<T>) -> Result<(Caller, T), Status> {
     let (_, mut extensions, message) = request.into_parts();
     let caller = extensions.remove::<Caller>().ok_or_else(|| Status::internal("internal error"))?;
     Ok((caller, message))

@@ -22,15 +22,15 @@
 //! - Listing a missing directory recursively is NOT_FOUND, not INTERNAL.
 
 mod access;
-mod commands;
-mod convert;
+pub(crate) mod commands;
+pub(crate) mod convert;
 mod files;
-mod grpc;
-mod output;
+pub(crate) mod grpc;
+pub(crate) mod output;
 mod rest;
-mod service;
+pub(crate) mod service;
 mod settings;
-mod status;
+pub(crate) mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,16 +40,16 @@ use enclos_host::body::Bodies;
 use enclos_host::keys::Keys;
 use enclos_host::stop::Stop;
 use enclos_host::threads::Threads;
-use enclos_proto::sandbox_v1::DESCRIPTORS;
-use enclos_proto::server;
+use enclos_proto::{agent_v1, sandbox_v1, server};
 
 pub use settings::{Options, SETTINGS};
 
+use crate::agent_v1 as interactive;
 use crate::api::Agent;
 use service::Service;
 
 /// Names of the services.
-const NAMES: &[&str] = &["sandbox.v1.SandboxService", "sandbox.v1.CodebaseService"];
+const NAMES: &[&str] = &["sandbox.v1.SandboxService", "sandbox.v1.CodebaseService", interactive::NAME];
 
 /// What the interface needs.
 #[derive(Clone)]
@@ -76,16 +76,19 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// The gRPC interface, with reflection and health, for a listener that speaks HTTP/2. Everything but health needs a key where there are keys.
+/// The gRPC interface, with `enclos.agent.v1` beside it, reflection and health, for a listener that speaks HTTP/2. Everything but health needs a key where there are keys.
 ///
 /// # Errors
 /// One line, when reflection cannot be made: a fault of the program.
 pub fn grpc(parts: &Parts) -> Result<Router, String> {
-    let routes = grpc::routes(&Arc::new(Service::new(parts)));
-    let routes = server::reflection(routes, NAMES, &[DESCRIPTORS]).map_err(|error| format!("reflection: {error}"))?;
+    let service = Arc::new(Service::new(parts));
+    let descriptors = [sandbox_v1::DESCRIPTORS, agent_v1::DESCRIPTORS];
+    let routes = server::reflection(grpc::routes(&service), NAMES, &descriptors).map_err(|error| format!("reflection: {error}"))?;
     let guarded = routes.into_axum_router().reset_fallback().fallback(server::unknown);
     let guarded = guarded.layer(middleware::from_fn_with_state((Arc::clone(&parts.keys), parts.patience), access::grpc));
-    Ok(server::health(NAMES, parts.stop.clone()).reset_fallback().merge(guarded))
+    let lasting = interactive::routes(&service).into_axum_router().reset_fallback();
+    let lasting = lasting.layer(middleware::from_fn_with_state(Arc::clone(&parts.keys), access::lasting));
+    Ok(server::health(NAMES, parts.stop.clone()).reset_fallback().merge(guarded).merge(lasting))
 }
 
 /// The JSON interface.

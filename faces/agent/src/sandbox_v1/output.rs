@@ -53,6 +53,13 @@ pub fn last(result: &api::ExecResult) -> Status {
     status
 }
 
+/// The status of a stream that has told of the end already.
+pub fn trailers(result: &api::ExecResult) -> Status {
+    let mut status = Status::new(Code::Ok, "");
+    describe(status.metadata_mut(), result, result.truncated);
+    status
+}
+
 /// The status of a command that did not come to its own end.
 fn ended(verdict: Verdict) -> Option<Status> {
     match verdict {

@@ -12,7 +12,7 @@ use super::shell::{Reins, exit_code, no_shell, not_started};
 use crate::api::{AgentError, NewSession, Result, Terminal};
 use crate::core::fault;
 use crate::core::life::Life;
-use crate::exec::directory;
+use crate::exec::{TERM, directory};
 
 /// For a program to be executed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,9 +48,7 @@ impl Screen {
         let directory = directory(new.workdir.as_deref())?;
         let mut command = life.command(&words[0]);
         command.args(&words[1..]).subreaper(true).current_dir(&directory).terminal(size.0, size.1);
-        if !new.env.contains_key("TERM") {
-            command.env("TERM", "xterm-256color");
-        }
+        command.env("TERM", TERM);
         for (name, value) in &new.env {
             command.env(name, value);
         }
@@ -108,6 +106,8 @@ impl Screen {
         }
         let place = Box::new(Place(Arc::clone(&self.held)));
         let master = self.master.try_clone().map_err(|error| fault::internal("a terminal", &error))?;
-        Ok(Terminal { master: File::from(master), place })
+        let reins = self.reins.clone();
+        let signals = Box::new(move |number| reins.signal(number));
+        Ok(Terminal { master: File::from(master), signals, place })
     }
 }

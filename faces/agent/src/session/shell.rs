@@ -87,9 +87,10 @@ impl Reins {
         (self.pid, self.process.as_ref().and_then(|process| process.try_clone().ok()))
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal, by number.
+    pub fn signal(&self, number: i32) {
         // An error means that it is gone.
-        let _ = self.process.as_ref().map(|process| pidfd_send_signal(process, signal));
+        let _ = self.process.as_ref().map(|process| enclos_sys::signal::send(process, number));
     }
 }
 
@@ -279,7 +280,7 @@ impl Shell {
         if waited > LEAVE {
             self.reins.kill();
         } else if waited > RETURN {
-            self.reins.signal(Signal::INT);
+            self.reins.signal(Signal::INT.as_raw());
         }
     }
 

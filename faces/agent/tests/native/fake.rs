@@ -71,6 +71,21 @@ fn clean(path: &str) -> Result<String> {
     Ok(path.to_string().trim_start_matches('/').to_owned())
 }
 
+/// What comes of a command that wrote nothing.
+fn well() -> ExecResult {
+    ExecResult {
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+        exit_code: 0,
+        signal: None,
+        verdict: Verdict::Ended,
+        truncated: [0; 2],
+        wall_us: 5,
+        cpu_us: Some(3),
+        memory_peak: None,
+    }
+}
+
 struct Place(Arc<Mutex<State>>, String);
 
 impl Drop for Place {
@@ -144,17 +159,7 @@ impl Fake {
         }
         assert!(word != "panic", "as it was told to");
         watcher.started();
-        let mut result = ExecResult {
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            exit_code: 0,
-            signal: None,
-            verdict: Verdict::Ended,
-            truncated: [0; 2],
-            wall_us: 5,
-            cpu_us: Some(3),
-            memory_peak: None,
-        };
+        let mut result = well();
         let write = |stream, bytes: &[u8], result: &mut ExecResult| {
             if watcher.takes_output() {
                 return watcher.wrote(stream, bytes);
@@ -436,6 +441,40 @@ impl Agent for Fake {
         self.alive(caller, id)?;
         self.carry_out(exec, cancel, watcher)
     }
+    /// `cat` shows what it hears: input on standard output, the rest on standard error.
+    fn interact(
+        &self,
+        caller: &Caller,
+        id: &str,
+        exec: &Exec,
+        with: &Interaction,
+        cancel: &Cancel,
+        watcher: &dyn Watcher,
+    ) -> Result<ExecResult> {
+        self.alive(caller, id)?;
+        if exec.command != "cat" {
+            return self.carry_out(exec, cancel, watcher);
+        }
+        let _running = Running::new(&self.running);
+        watcher.started();
+        while !cancel.is_cancelled() {
+            let (signals, size) = with.talk.hear();
+            let heard = signals
+                .into_iter()
+                .map(|signal| format!("signal {signal}\n"))
+                .chain(size.map(|(rows, cols)| format!("size {rows} {cols}\n")));
+            for line in heard {
+                watcher.wrote(Stream::Stderr, line.as_bytes());
+            }
+            match with.talk.next() {
+                Next::Bytes(bytes) if watcher.wrote(Stream::Stdout, &bytes) => {}
+                Next::Bytes(_) => break,
+                Next::Nothing => std::thread::sleep(Duration::from_millis(1)),
+                Next::End => return Ok(well()),
+            }
+        }
+        Err(AgentError::Cancelled)
+    }
     fn run(&self, caller: &Caller, new: &NewSandbox, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
         let made = self.create_sandbox(caller, new)?;
         let result = self.carry_out(exec, cancel, watcher);
@@ -506,7 +545,7 @@ impl Agent for Fake {
         state.slaves.insert(id.to_owned(), slave);
         state.attached.push(id.to_owned());
         let place = Box::new(Place(Arc::clone(&self.state), id.to_owned()));
-        Ok(Terminal { master: master.into(), place })
+        Ok(Terminal { master: master.into(), signals: Box::new(|_| {}), place })
     }
 
     fn read_file(&self, caller: &Caller, sandbox: &str, path: &str, range: FileRange) -> Result<FilePart> {

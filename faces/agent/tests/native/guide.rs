@@ -37,7 +37,7 @@ fn the_commands_of_the_guide_work() {
 fn the_codes_of_the_guide_are_those_there_are() {
     let source = [include_str!("../../src/native/problem.rs"), include_str!("../../src/native/routes.rs")];
     let more =
-        [include_str!("../../src/native/terminal.rs"), include_str!("../../src/native/files.rs"), include_str!("../../src/native/once.rs")];
+        [include_str!("../../src/native/socket.rs"), include_str!("../../src/native/files.rs"), include_str!("../../src/native/once.rs")];
     let mut found = 0;
     for code in source.iter().chain(&more).flat_map(|text| text.split("StatusCode::").skip(1)) {
         // `StatusCode::NAME, "code"`.

@@ -12,6 +12,7 @@ mod files;
 mod fuzz;
 mod guide;
 mod requests;
+mod talk;
 mod terminal;
 mod tls;
 mod world;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use enclos_agent::api::{
     Agent, AgentError, Caller, Cancel, Change, Codebase, Commit, Committed, Download, Endings, Entry, Exec, ExecResult, Explanation,
-    FilePart, FileRange, Image, NewCodebase, NewSandbox, NewSession, Page, PageRequest, Result, Rule, Sandbox, SandboxFilter,
+    FilePart, FileRange, Image, Interaction, NewCodebase, NewSandbox, NewSession, Page, PageRequest, Result, Rule, Sandbox, SandboxFilter,
     SandboxStatus, Session, SessionStatus, Snapshot, Stream, Terminal, TreeEntry, Uploaded, Verdict, Version, WatchEvent, Watcher,
 };
 
@@ -378,6 +378,10 @@ impl Agent for Fake {
             return Err(AgentError::NotRunning);
         }
         self.run_command(&exec.command, exec, exec.timeout_ms, cancel, watcher)
+    }
+
+    fn interact(&self, _: &Caller, _: &str, _: &Exec, _: &Interaction, _: &Cancel, _: &dyn Watcher) -> Result<ExecResult> {
+        unsupported()
     }
 
     fn run(&self, _: &Caller, _: &NewSandbox, _: &Exec, _: &Cancel, _: &dyn Watcher) -> Result<ExecResult> {

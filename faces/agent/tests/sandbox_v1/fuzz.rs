@@ -1,7 +1,7 @@
 //! Whatever is sent, the server answers and lives.
 
 use enclos_proto::prost::Message;
-use enclos_proto::prost_types::FileDescriptorSet;
+use enclos_proto::prost_types::{FileDescriptorSet, ServiceDescriptorProto};
 use enclos_proto::sandbox_v1::DESCRIPTORS;
 use enclos_testkit::http::request;
 use proptest::prelude::*;
@@ -11,16 +11,20 @@ use super::world::World;
 
 /// Every method there is.
 fn methods() -> Vec<String> {
-    let set = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
-    let services = set.file.iter().flat_map(|file| &file.service);
-    services.flat_map(|service| service.method.iter().map(|method| format!("/sandbox.v1.{}/{}", service.name(), method.name()))).collect()
+    let sets = [DESCRIPTORS, enclos_proto::agent_v1::DESCRIPTORS].map(|set| FileDescriptorSet::decode(set).unwrap());
+    let files = sets.iter().flat_map(|set| &set.file);
+    let services = files.flat_map(|file| file.service.iter().map(|service| (file.package(), service)));
+    let of = |(package, service): (&str, &ServiceDescriptorProto)| {
+        service.method.iter().map(|method| format!("/{package}.{}/{}", service.name(), method.name())).collect::<Vec<_>>()
+    };
+    services.flat_map(of).collect()
 }
 
 #[test]
 fn any_bytes_as_a_message_or_a_body() {
     let world = World::new();
     let methods = methods();
-    assert_eq!(methods.len(), 21);
+    assert_eq!(methods.len(), 23);
     let cases = (0..methods.len(), prop::collection::vec(any::<u8>(), 0..200), any::<bool>());
     let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() });
     let tried = runner.run(&cases, |(method, bytes, framed)| {

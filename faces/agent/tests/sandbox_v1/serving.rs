@@ -22,7 +22,7 @@ fn health_says_when_the_server_ends() {
         let request = health::HealthCheckRequest { service: service.to_owned() };
         world.block(world.health().check(request)).map(|answer| answer.into_inner().status())
     };
-    for service in ["", "sandbox.v1.SandboxService", "sandbox.v1.CodebaseService", "grpc.health.v1.Health"] {
+    for service in ["", "sandbox.v1.SandboxService", "sandbox.v1.CodebaseService", "enclos.agent.v1.Interactive", "grpc.health.v1.Health"] {
         assert_eq!(check(service).unwrap(), health::health_check_response::ServingStatus::Serving, "{service}");
     }
     assert_eq!(check("none").unwrap_err().code(), Code::NotFound);
@@ -46,10 +46,10 @@ fn reflection_lists_the_services_and_finds_the_files() {
     };
     let MessageResponse::ListServicesResponse(list) = ask(MessageRequest::ListServices(String::new())) else { panic!("no list") };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for name in ["sandbox.v1.SandboxService", "sandbox.v1.CodebaseService", "grpc.health.v1.Health"] {
+    for name in ["sandbox.v1.SandboxService", "sandbox.v1.CodebaseService", "enclos.agent.v1.Interactive", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    for file in ["sandbox.proto", "codebase.proto", "common.proto"] {
+    for file in ["sandbox.proto", "codebase.proto", "common.proto", "enclos/agent/v1/interactive.proto"] {
         let MessageResponse::FileDescriptorResponse(found) = ask(MessageRequest::FileByFilename(file.to_owned())) else {
             panic!("no {file}")
         };
@@ -60,7 +60,7 @@ fn reflection_lists_the_services_and_finds_the_files() {
 #[test]
 fn a_method_that_nobody_has_is_unimplemented() {
     let world = World::new();
-    for path in ["/sandbox.v1.SandboxService/None", "/none.Service/None", "/"] {
+    for path in ["/sandbox.v1.SandboxService/None", "/enclos.agent.v1.Interactive/None", "/none.Service/None", "/"] {
         assert_eq!(world.raw(path, &[]), 12, "{path}");
     }
 }

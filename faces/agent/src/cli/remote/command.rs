@@ -43,7 +43,7 @@ pub fn run(server: &Server, path: &str, request: &Value) -> Result<u8, String> {
 }
 
 /// The exit code of a command that has ended.
-fn code(event: &Value) -> u8 {
+pub fn code(event: &Value) -> u8 {
     if event["verdict"] == "timed_out" {
         super::super::say("it was ended at its time");
         return exit::SIGNAL_BASE + 9;
@@ -52,7 +52,7 @@ fn code(event: &Value) -> u8 {
 }
 
 /// Bytes as JSON has them.
-fn bytes(event: &Value) -> Result<Vec<u8>, String> {
+pub fn bytes(event: &Value) -> Result<Vec<u8>, String> {
     let data = event["data"].as_str().unwrap_or_default();
     if event["encoding"] == "base64" {
         return STANDARD.decode(data).map_err(|error| format!("the server's answer is no base64: {error}"));

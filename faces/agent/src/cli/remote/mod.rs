@@ -11,7 +11,9 @@ mod pack;
 mod sandboxes;
 mod show;
 mod stream;
+mod talk;
 mod terminal;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -45,7 +47,10 @@ pub struct Entry {
 
 macro_rules! flag {
     ($name:literal $takes:literal $often:literal $help:literal) => {
-        Flag { name: $name, takes: $takes, often: $often, help: $help }
+        Flag { name: $name, short: "", takes: $takes, often: $often, help: $help }
+    };
+    ($short:literal, $name:literal $help:literal) => {
+        Flag { name: $name, short: $short, takes: "", often: false, help: $help }
     };
 }
 use flag;
@@ -63,6 +68,10 @@ pub const CERT: Flag =
     flag!("--cert" "FILE" false "the certificate (PEM) to call with, where the server asks for one (default: $ENCLOS_CERT)");
 /// Its key.
 pub const CERT_KEY: Flag = flag!("--cert-key" "FILE" false "the private key of --cert (PEM; default: $ENCLOS_CERT_KEY)");
+/// Standard input as it comes.
+pub const INTERACTIVE: Flag = flag!("-i", "--interactive" "standard input goes to the command as it comes, however long; signals do, too");
+/// A terminal.
+pub const TTY: Flag = flag!("-t", "--tty" "the command has a terminal, of the size of yours");
 
 /// Every command that asks a server, in the order of the help.
 pub fn commands() -> impl Iterator<Item = &'static Entry> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::arguments::{self, DISK, ENV, IMAGE, JSON, MEMORY, NET, PRESET, PROCESSES, RULE, SHELL, TIMEOUT};
 use super::super::words::{Flag, Given, Record};
 use super::http::{Server, escape};
-use super::{CA, CERT, CERT_KEY, Done, Entry, KEY, SERVER, codebases, command, flag, id, show, shown, terminal};
+use super::{CA, CERT, CERT_KEY, Done, Entry, INTERACTIVE, KEY, SERVER, TTY, codebases, command, flag, id, show, shown, talk, terminal};
 
 const CODEBASE: Flag = flag!("--codebase" "ID" false "the codebase that its workspace shows");
 const LABEL: Flag = flag!("--label" "NAME=VALUE" true "a word about it");
@@ -44,7 +44,7 @@ pub const COMMANDS: &[Entry] = &[
         Ok(shown(given, &server.json("GET", &place(given), None)?, show::one))
     }),
     entry!("rm" "SANDBOX…" (1, 1000), false, [], "Destroy sandboxes, with their changes", remove),
-    entry!("exec" "SANDBOX -- COMMAND…" (1, 1), true, [ENV, WORKDIR, TIMEOUT],
+    entry!("exec" "SANDBOX -- COMMAND…" (1, 1), true, [INTERACTIVE, TTY, ENV, WORKDIR, TIMEOUT],
         "Run a command in a sandbox; standard input travels with it, streams and status come back", exec),
     entry!("run" "DIR [FLAGS] -- COMMAND…" (1, 1), true, [PRESET, RULE, IMAGE, NET, MEMORY, PROCESSES, DISK, ENV, TIMEOUT],
         "Run one command on a copy of a directory, on a server; nothing is kept", run),
@@ -159,12 +159,17 @@ fn command_of(given: &Given, request: &mut Value) -> Result<(), String> {
     if let Some(timeout) = given.span(&TIMEOUT)? {
         request["timeout"] = json!(timeout.as_secs_f64());
     }
+    Ok(())
+}
+
+/// What lies on standard input, as a part of the request.
+fn input_of(request: &mut Value) -> Result<(), String> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         let mut bytes = Vec::new();
         stdin.lock().take(MOST_INPUT + 1).read_to_end(&mut bytes).map_err(|error| format!("stdin: {error}"))?;
         if bytes.len() as u64 > MOST_INPUT {
-            return Err(format!("stdin: more than {MOST_INPUT} bytes: copy it into the sandbox first (enclos agent cp)"));
+            return Err(format!("stdin: more than {MOST_INPUT} bytes: stream it (enclos agent exec -i)"));
         }
         if !bytes.is_empty() {
             request["stdin"] = command::data(&bytes);
@@ -179,6 +184,11 @@ fn exec(server: &Server, given: &Given) -> Result<Done, String> {
         request["workdir"] = workdir.into();
     }
     command_of(given, &mut request)?;
+    if given.on(&INTERACTIVE) || given.on(&TTY) {
+        return talk::run(server, &format!("{}/exec/stream", place(given)), request, given.on(&INTERACTIVE), given.on(&TTY))
+            .map(Done::Status);
+    }
+    input_of(&mut request)?;
     command::run(server, &format!("{}/exec", place(given)), &request).map(Done::Status)
 }
 
@@ -186,6 +196,7 @@ fn run(server: &Server, given: &Given) -> Result<Done, String> {
     let mut request = wanted(given)?;
     ruled(given, &mut request)?;
     command_of(given, &mut request)?;
+    input_of(&mut request)?;
     let codebase = codebases::upload(server, Path::new(&given.plain[0]), None)?;
     request["codebase_id"] = codebase.clone().into();
     let ran = command::run(server, "/v1/agent/run", &request);

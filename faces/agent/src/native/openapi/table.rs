@@ -243,6 +243,10 @@ fn sandboxes() -> Vec<Operation> {
             .takes(Body::Json("ExecRequest"))
             .answers(200, "What came of it.", Carries::JsonOrEvents("ExecResult"))
             .says(EVENTS),
+        of("get", "/v1/agent/sandboxes/{id}/exec/stream", "talkToCommand", "Run a command and talk to it")
+            .says(TALK)
+            .answers(101, "The connection is a WebSocket now.", Carries::Nothing)
+            .also(&[403, 426]),
         of("post", "/v1/agent/run", "run", "Make a sandbox, run a command in it, and destroy it")
             .takes(Body::Json("RunRequest"))
             .answers(200, "What came of it.", Carries::JsonOrEvents("ExecResult"))
@@ -328,6 +332,10 @@ fn sessions() -> Vec<Operation> {
             .also(&[403, 409, 426]),
     ]
 }
+
+const TALK: &str = "A WebSocket. The first message is a `StreamedExec`; after it the client sends `ClientMessage`s as text, or standard input as \
+    binary messages of at most 1 MiB. Back come events of shape `Event` as text, and then the close. Input that the command does not read holds \
+    up the client, signals behind it too. A client that goes away ends its command.";
 
 const TERMINAL: &str = "A WebSocket. Binary messages are bytes, both ways; text from the client is a `TerminalMessage`. When the shell has ended \
     comes `{\"exit\": {\"exit_code\": N}}` and the close. One holder at a time; who leaves detaches.";

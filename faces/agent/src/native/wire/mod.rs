@@ -6,6 +6,7 @@ mod answer;
 mod command;
 mod quantity;
 mod request;
+mod talk;
 mod time;
 
 pub use answer::{
@@ -19,4 +20,5 @@ pub use request::{
     Commit, ExecRequest, Network, NewCodebase, NewSandbox, NewSession, Resources, Restore, Rollback, Rule, RunRequest, SessionExec,
     SetExpiry, SetRules, Size, TerminalMessage,
 };
+pub use talk::{ClientMessage, StreamedExec};
 pub use time::rfc3339;
