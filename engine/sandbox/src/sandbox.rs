@@ -24,7 +24,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair};
 use rustix::process::{Pid, Signal};
 
-use crate::command::{Command, Home};
+use crate::command::{Command, Home, tree};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::forkserver::{Born, Template};
 use crate::init::message::{self, DATAGRAM, EXEC_HEADER, ExecRequest, Reply, Target, flag};
@@ -240,6 +240,23 @@ impl Sandbox {
     /// When it is gone.
     pub fn kill_all(&self) -> Result<()> {
         self.signal(Signal::KILL.as_raw())
+    }
+
+    /// Kills every process in it but its init and those with these numbers of the host; it lives on, and takes new commands.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn kill_but(&self, spared: &[u32]) -> Result<()> {
+        self.inner.parked.store(false, Ordering::SeqCst);
+        tree::kill_but(&self.inner, spared)
+    }
+
+    /// The host's numbers of its processes but its init. Others may be there by the time they are looked at, unless it is frozen.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        tree::numbers(&self.inner)
     }
 
     /// Stops every process in it, without any of them noticing (`cgroup.freeze`). Who asks twice must thaw twice.

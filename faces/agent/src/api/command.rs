@@ -39,12 +39,27 @@ pub enum Verdict {
     TimedOut,
     /// Killed at the memory limit.
     OutOfMemory,
+    /// Killed because the workspace holds more than it may: see [`ExecResult::hit`].
+    DiskLimit,
     /// More output than is kept; it went on, and the rest was thrown away.
     Truncated,
     /// Ended by the caller.
     Cancelled,
     /// Its sandbox or session ended under it.
     Lost,
+}
+
+/// A limit that ended a command, and what was measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// `workspace`, `workspace-files`, `workspace-levels`: its key in `agent.limits`, but for the last, which has none.
+    pub limit: &'static str,
+    /// Most that there may be.
+    pub most: u64,
+    /// What there was; bytes, names or levels.
+    pub measured: u64,
+    /// Where that was read.
+    pub source: &'static str,
 }
 
 /// How a command ended, and what it wrote.
@@ -68,6 +83,8 @@ pub struct ExecResult {
     pub cpu_us: Option<u64>,
     /// Most memory of the whole sandbox, in bytes, where it is known.
     pub memory_peak: Option<u64>,
+    /// What the workspace held, where that has ended it.
+    pub hit: Option<Hit>,
 }
 
 /// Hears of a command while it runs. Called from one thread at a time.

@@ -155,6 +155,7 @@ impl Inner {
         }
         self.remade(entry, endings, || {
             let now = self.vfs.rollback(&known.record.workspace, onto).map_err(fault::of_store)?;
+            entry.growth().forget();
             entry.change(&self.state, |record| record.version = now.version)
         })?;
         Ok(entry.known())
@@ -198,6 +199,7 @@ impl Inner {
         let known = entry.known();
         self.remade(entry, endings, || {
             let now = self.vfs.restore(&known.record.workspace, snapshot, Marks::User).map_err(fault::of_store)?;
+            entry.growth().forget();
             entry.change(&self.state, |record| record.version = now.version)
         })?;
         Ok(entry.known())

@@ -9,7 +9,7 @@ use enclos_vfs::Ownership;
 
 use super::entry::{Entry, Known};
 use super::images::Shown;
-use super::life::Life;
+use super::life::{Born, Life};
 use super::quota::Counted;
 use super::{Inner, clock, fault, policy};
 use crate::api::{AgentError, Endings, Result};
@@ -53,8 +53,11 @@ impl Inner {
         let workspace = self.workspace(&known)?;
         let sandbox = self.templates.sandbox(&policy, &workspace)?;
         self.figures.life();
+        if known.record.status == Status::Pending {
+            self.starts_empty(entry);
+        }
         let env = self.env(&known.record, root.as_ref());
-        Ok(Life::new(sandbox, env, root, share))
+        Ok(Life::new(sandbox, Born { env, root, share, upper: workspace.upper }))
     }
 
     /// Variables of every command: those of the image, and over them the sandbox's own.

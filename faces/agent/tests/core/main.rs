@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod growth;
 mod lifecycle;
 mod permissions;
 mod restart;
