@@ -13,7 +13,8 @@ use enclos_sandbox::Launcher;
 fn main() {
     let mut words = std::env::args().skip(1);
     let (launch, directory) = (words.next().expect("launcher"), words.next().expect("directory"));
-    let settings = settings::of(&Settings::read(&settings::GROUPS, "", &[]).expect("settings"), directory.into());
+    let text = words.next().unwrap_or_default();
+    let settings = settings::of(&Settings::read(&settings::GROUPS, &text, &[]).expect("settings"), directory.into());
     let agent = LocalAgent::open(settings, Launcher::start(&launch).expect("launcher"), Some(Path::new(&launch))).expect("agent");
     let caller = Caller { name: Arc::from("alice"), operator: false };
     let id = agent.create_sandbox(&caller, &NewSandbox::default()).expect("sandbox").id;

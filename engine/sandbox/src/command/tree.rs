@@ -79,6 +79,45 @@ pub fn kill_but(sandbox: &Inner, spared: &[u32]) -> Result<()> {
     done
 }
 
+/// Lets everything go on that was stopped, whoever stopped it.
+pub fn wake(sandbox: &Inner) {
+    // What is gone need not.
+    let _ = signal::send(sandbox.pidfd(), Signal::CONT.as_raw());
+    for (_, process) in below_init(sandbox).into_iter().flatten() {
+        let _ = signal::send(&process.handle, Signal::CONT.as_raw());
+    }
+}
+
+/// One process, as whoever stops all of them needs it.
+pub struct Below {
+    /// The host's number.
+    pub pid: i32,
+    /// A descriptor of it.
+    pub handle: OwnedFd,
+    /// The host's number of its parent.
+    pub parent: i32,
+    /// How far below init it is.
+    pub depth: usize,
+}
+
+/// Everything in the sandbox but its init.
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn by_depth(sandbox: &Inner) -> Result<Vec<Below>> {
+    let found = below_init(sandbox)?;
+    let depth = |mut pid: i32| {
+        let mut depth = 0;
+        while let Some(process) = found.get(&pid).filter(|_| depth <= found.len()) {
+            (pid, depth) = (process.parent, depth + 1);
+        }
+        depth
+    };
+    let depths: Vec<usize> = found.keys().map(|pid| depth(*pid)).collect();
+    let below = |((pid, process), depth): ((i32, Process), usize)| Below { pid, handle: process.handle, parent: process.parent, depth };
+    Ok(found.into_iter().zip(depths).map(below).collect())
+}
+
 /// The host's numbers of everything in the sandbox but its init.
 ///
 /// # Errors
@@ -112,7 +151,10 @@ fn stopped(sandbox: &Inner, inside: i32) -> Result<Vec<Process>> {
 }
 
 /// The host's number of init.
-fn init_of(sandbox: &Inner) -> Result<i32> {
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn init_of(sandbox: &Inner) -> Result<i32> {
     let gone = || Error::InitLost("nothing is left of the sandbox".to_owned());
     Ok(sandbox.pid().ok_or_else(gone)?.as_raw_nonzero().get())
 }

@@ -139,8 +139,12 @@ impl Inner {
 
     /// Puts other rules in place.
     pub fn put_rules(&self, entry: &Entry, rules: &[Rule], endings: Endings) -> Result<Arc<Known>> {
-        enclos_vfs::Rules::new(rules).map_err(|bad| super::entry::rule_fault(rules, &bad))?;
+        let new = enclos_vfs::Rules::new(rules).map_err(|bad| super::entry::rule_fault(rules, &bad))?;
         let _turn = entry.turn()?;
+        if self.ownership == enclos_vfs::Ownership::One {
+            // Before anything is ended.
+            self.writable(&entry.known().record, &new)?;
+        }
         self.remade(entry, endings, || entry.change(&self.state, |record| record.rules = rules.to_vec()))?;
         Ok(entry.known())
     }

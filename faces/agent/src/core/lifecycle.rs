@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use enclos_host::tracing;
 use enclos_sandbox::Workspace;
-use enclos_vfs::Ownership;
+use enclos_vfs::{Ownership, Rules, Writable};
 
 use super::entry::{Entry, Known};
 use super::images::Shown;
@@ -73,12 +73,27 @@ impl Inner {
         let mut workspace = Workspace::new(layers.lower, layers.upper, layers.work);
         if self.ownership == Ownership::One {
             // Owners cannot tell what may be written, so the second wall must.
-            let version = self.vfs.version(&record.codebase, Some(record.version)).map_err(fault::of_store)?;
-            let writable = self.vfs.writable(&version.tree, &known.rules).map_err(fault::of_store)?;
+            let writable = self.writable(record, &known.rules)?;
             let all = writable.whole.iter().chain(&writable.files).chain(&writable.open);
             workspace.writable = Some(all.map(|path| path.as_path().to_owned()).collect());
         }
         Ok(workspace)
+    }
+
+    /// Where commands may write, for a server that has one id for everything.
+    ///
+    /// # Errors
+    /// Rules that cannot be held then, unless that is allowed.
+    pub(super) fn writable(&self, record: &Sandbox, rules: &Rules) -> Result<Writable> {
+        let version = self.vfs.version(&record.codebase, Some(record.version)).map_err(fault::of_store)?;
+        let writable = self.vfs.writable(&version.tree, rules).map_err(fault::of_store)?;
+        match &writable.exposed {
+            Some(path) if !self.settings.best_effort => Err(AgentError::Unsupported(format!(
+                "permissions: {path} is shown and protected in a directory that may be written, which a server that is no root cannot hold inside: \
+                 run it as root, let all of the directory be written or none, or allow it by agent.best-effort (commits hold it back all the same)"
+            ))),
+            _ => Ok(writable),
+        }
     }
 
     /// Ends every process of a sandbox.

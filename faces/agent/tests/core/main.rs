@@ -1,5 +1,6 @@
 //! The face behind its seam, with real sandboxes.
 
+mod alone;
 mod commands;
 mod files;
 mod growth;

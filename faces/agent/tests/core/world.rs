@@ -42,7 +42,10 @@ impl World {
     }
 
     pub fn settings(directory: &std::path::Path, file: &str) -> Settings {
-        settings::of(&Configuration::read(&settings::GROUPS, file, &[]).unwrap(), directory.join("agent"))
+        // Without control groups memory and processes are bounded by what there is.
+        let weakened = ("agent.best-effort".to_owned(), "true".to_owned());
+        let pairs = if is_root() { vec![] } else { vec![weakened] };
+        settings::of(&Configuration::read(&settings::GROUPS, file, &pairs).unwrap(), directory.join("agent"))
     }
 
     pub fn open(directory: &std::path::Path, file: &str) -> LocalAgent {
@@ -134,9 +137,14 @@ pub fn all() -> Vec<Rule> {
 
 /// Whether this process can do what these tests need; says so if not.
 pub fn skipped(name: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
+    if !is_root() && std::env::var_os("TRYALL").is_none() {
         println!("SKIP: {name}: not root");
+        return true;
     }
-    !root
+    false
+}
+
+/// Whether control groups and ids of the host are ours to give.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -55,6 +55,8 @@ pub struct Writable {
     /// Directories in which things can be made, and which hold something protected too. Landlock's rights reach everything below, so there it cannot
     /// tell both apart.
     pub open: Vec<TreePath>,
+    /// The first thing that is shown and protected in one of those.
+    pub exposed: Option<TreePath>,
 }
 
 impl Writable {
@@ -68,11 +70,26 @@ impl Writable {
                     self.add(child, path.join(&child.name));
                 }
                 if node.shape == Shape::Open {
+                    self.exposed = self.exposed.take().or_else(|| exposed(node, &path));
                     self.open.push(path);
                 }
             }
         }
     }
+}
+
+/// What is shown below a directory and is not all to be changed.
+fn exposed(node: &Node, path: &TreePath) -> Option<TreePath> {
+    let of_child = |child: &Node| {
+        let path = path.join(&child.name);
+        match &child.entry {
+            _ if !child.shown => None,
+            Some(Entry::File { .. } | Entry::Link { .. }) => (child.level != Level::Write).then_some(path),
+            Some(Entry::Directory { .. }) if child.shape == Shape::Closed => Some(path),
+            _ => exposed(child, &path),
+        }
+    };
+    node.below.iter().find_map(of_child)
 }
 
 /// Which level a checkout has all over.
