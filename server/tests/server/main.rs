@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod agent_shell;
+mod agent_user;
 mod agent_words;
 mod agentfense;
 mod config;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use enclos_agent::api::{Agent, NewSandbox, NewSession, SandboxStatus, Verdict};
 use enclos_testkit::HostState;
 
-use crate::world::{World, skipped};
+use crate::world::World;
 
 /// Sandboxes at once, each with a shell.
 const CROWD: usize = 500;
@@ -53,9 +53,6 @@ fn memory() -> (u64, u64) {
 
 #[test]
 fn five_hundred_sandboxes_with_idle_shells_live_at_once() {
-    if skipped("five_hundred_sandboxes_with_idle_shells_live_at_once") {
-        return;
-    }
     let before = HostState::counts();
     let began = Instant::now();
     let world = World::with(KEYS);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use enclos_agent::LocalAgent;
 use enclos_agent::api::{Agent, NewSandbox, SandboxStatus, SessionStatus, Verdict};
 
-use crate::world::{World, caller, is_root, launcher, skipped};
+use crate::world::{World, caller, is_root, launcher};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -116,25 +116,16 @@ fn gone(socket: &std::path::Path, world: &World) {
 
 #[test]
 fn w46_a_killed_server_disturbs_nobody() {
-    if skipped("w46_a_killed_server_disturbs_nobody") {
-        return;
-    }
     goes_on(|child| child.kill().unwrap());
 }
 
 #[test]
 fn w41_a_server_that_ends_leaves_sandboxes_to_the_next() {
-    if skipped("w41_a_server_that_ends_leaves_sandboxes_to_the_next") {
-        return;
-    }
     goes_on(|child| child.stdin.take().unwrap().write_all(b"leave\n").unwrap());
 }
 
 #[test]
 fn without_a_keeper_a_killed_server_takes_its_sandboxes_along() {
-    if skipped("without_a_keeper_a_killed_server_takes_its_sandboxes_along") {
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let Server { mut child, names: [id, session, _] } = Server::start(directory.path());
     child.kill().unwrap();

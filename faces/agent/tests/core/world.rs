@@ -135,15 +135,6 @@ pub fn all() -> Vec<Rule> {
     Preset::FullAccess.rules()
 }
 
-/// Whether this process can do what these tests need; says so if not.
-pub fn skipped(name: &str) -> bool {
-    if !is_root() && std::env::var_os("TRYALL").is_none() {
-        println!("SKIP: {name}: not root");
-        return true;
-    }
-    false
-}
-
 /// Whether control groups and ids of the host are ours to give.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

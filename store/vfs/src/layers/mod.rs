@@ -220,7 +220,7 @@ impl Vfs {
         let made = fill(&opened).and_then(|()| match renameat_with(CWD, &building, CWD, place, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST | Errno::NOTEMPTY) if place.join(name).is_dir() => Ok(()),
             // The same tree in the other flavour is there already.
-            Err(Errno::EXIST | Errno::NOTEMPTY) => match renameat_with(CWD, &layer, CWD, place.join(name), RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) => match move_directory(&opened, &layer, &place.join(name)) {
                 Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
                 Err(errno) => Err(errno).during("naming", place),
             },
@@ -235,6 +235,18 @@ impl Vfs {
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Moves a directory, also one that forbids its owner to write into it: a move rewrites its `..`. Whoever dies before it is closed again leaves a layer whose
+/// top may be written, which the upper above it does not show.
+fn move_directory(opened: &OwnedFd, from: &Path, to: &Path) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(opened)?.st_mode & 0o7777);
+    let closed = !mode.contains(Mode::WUSR);
+    if closed {
+        rustix::fs::fchmod(opened, mode | Mode::RWXU)?;
+    }
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
+    if closed { rustix::fs::fchmod(opened, mode) } else { Ok(()) }
 }
 
 /// Writes a mask.
