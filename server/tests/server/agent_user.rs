@@ -173,7 +173,7 @@ fn an_ordinary_user_has_all_of_the_agent_face() {
     server.json("POST", &format!("sandboxes/{small}/start"), &Value::Null);
     let runaway = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); head -c 1000000 /dev/zero > f$i || exit 1; done";
     let result = server.json("POST", &format!("sandboxes/{small}/exec"), &json!({"command": runaway, "timeout": "60s"}));
-    assert_eq!((&result["verdict"], &result["hit"]["limit"]), (&json!("disk_limit"), &json!("workspace")), "{result}");
+    assert_eq!((&result["verdict"], &result["evidence"]["limit"]), (&json!("disk_limit"), &json!("workspace")), "{result}");
     // Nothing is left.
     for sandbox in [&sandbox, &small] {
         server.json("DELETE", &format!("sandboxes/{sandbox}"), &Value::Null);

@@ -39,7 +39,7 @@ pub enum Verdict {
     TimedOut,
     /// Killed at the memory limit.
     OutOfMemory,
-    /// Killed because the workspace holds more than it may: see [`ExecResult::hit`].
+    /// Killed because the workspace holds more than it may: see [`ExecResult::evidence`].
     DiskLimit,
     /// More output than is kept; it went on, and the rest was thrown away.
     Truncated,
@@ -51,13 +51,15 @@ pub enum Verdict {
 
 /// A limit that ended a command, and what was measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hit {
+pub struct Evidence {
     /// `workspace`, `workspace-files`, `workspace-levels`: its key in `agent.limits`, but for the last, which has none.
     pub limit: &'static str,
     /// Most that there may be.
-    pub most: u64,
-    /// What there was; bytes, names or levels.
+    pub allowed: u64,
+    /// What there was.
     pub measured: u64,
+    /// `bytes` or `count`, of both.
+    pub unit: &'static str,
     /// Where that was read.
     pub source: &'static str,
 }
@@ -84,7 +86,7 @@ pub struct ExecResult {
     /// Most memory of the whole sandbox, in bytes, where it is known.
     pub memory_peak: Option<u64>,
     /// What the workspace held, where that has ended it.
-    pub hit: Option<Hit>,
+    pub evidence: Option<Evidence>,
 }
 
 /// Hears of a command while it runs. Called from one thread at a time.

@@ -30,7 +30,7 @@ use enclos_vfs::{Used, VfsError};
 use super::entry::Entry;
 use super::life::Life;
 use super::{Inner, nameless};
-use crate::api::{AgentError, Hit, Result};
+use crate::api::{AgentError, Evidence, Result};
 
 /// How often free space is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -256,15 +256,15 @@ impl Inner {
         }
         let (used, hit) = match found {
             Ok(used) if used.bytes > most.bytes => {
-                (used, Some(Hit { limit: "workspace", most: most.bytes, measured: used.bytes, source: BLOCKS }))
+                (used, Some(Evidence { limit: "workspace", allowed: most.bytes, measured: used.bytes, unit: "bytes", source: BLOCKS }))
             }
             Ok(used) if used.names > most.names => {
-                (used, Some(Hit { limit: "workspace-files", most: most.names, measured: used.names, source: NAMES }))
+                (used, Some(Evidence { limit: "workspace-files", allowed: most.names, measured: used.names, unit: "count", source: NAMES }))
             }
             Ok(used) => (used, None),
             // Nobody can say how much there is, which is for commands to avoid.
             Err(VfsError::Quota { limit, .. }) => {
-                let hit = Hit { limit: "workspace-levels", most: limit, measured: limit + 1, source: NAMES };
+                let hit = Evidence { limit: "workspace-levels", allowed: limit, measured: limit + 1, unit: "count", source: NAMES };
                 (Used { bytes: most.bytes, names: most.names }, Some(hit))
             }
             Err(error) => {
@@ -283,7 +283,7 @@ impl Inner {
     }
 
     /// It uses too much: ends what runs in it, if that has written since it was told.
-    fn exceeded(&self, entry: &Entry, life: &Arc<Life>, seen: &mut Seen, used: Used, hit: Hit) {
+    fn exceeded(&self, entry: &Entry, life: &Arc<Life>, seen: &mut Seen, used: Used, hit: Evidence) {
         self.ground.over.store(true, Ordering::Release);
         let strokes = match &mut seen.over {
             None => 1,
@@ -305,11 +305,11 @@ impl Inner {
         tracing::warn!(
             sandbox = entry.id,
             limit = hit.limit,
-            most = hit.most,
+            allowed = hit.allowed,
             measured = hit.measured,
             "a workspace is beyond its bound: what runs in it is ended"
         );
-        let told = AgentError::Quota { what: format!("{} ({} measured)", hit.limit, hit.measured), limit: hit.most };
+        let told = AgentError::Quota { what: format!("{} ({} measured)", hit.limit, hit.measured), limit: hit.allowed };
         self.audit.write(&entry.owner, "limit", &entry.id, Some(&told));
         life.stop_commands(&hit);
         let leaders: Vec<u32> =

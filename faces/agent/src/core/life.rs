@@ -11,7 +11,7 @@ use enclos_sandbox::{Child, Command, Kept, Sandbox};
 use super::fault;
 use super::images::Shown;
 use super::quota::Share;
-use crate::api::{AgentError, Hit, Result};
+use crate::api::{AgentError, Evidence, Result};
 
 /// A living sandbox.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Drop for Running {
 /// How one command is told that the workspace holds too much.
 #[derive(Debug)]
 struct Stop {
-    hit: OnceLock<Hit>,
+    hit: OnceLock<Evidence>,
     waker: OwnedFd,
 }
 
@@ -62,7 +62,7 @@ pub struct Stoppable {
 impl Stoppable {
     /// What it was told.
     #[must_use]
-    pub fn hit(&self) -> Option<&Hit> {
+    pub fn hit(&self) -> Option<&Evidence> {
         self.stop.hit.get()
     }
 }
@@ -189,7 +189,7 @@ impl Life {
     }
 
     /// Tells every command that runs.
-    pub fn stop_commands(&self, hit: &Hit) {
+    pub fn stop_commands(&self, hit: &Evidence) {
         for stop in self.lock_stops().iter() {
             let _ = stop.hit.set(hit.clone());
             // One that has been woken before is awake.

@@ -100,7 +100,7 @@ pub fn run(life: &Arc<Life>, exec: &Exec, limits: Limits, cancel: &Cancel, watch
     result.memory_peak = engine.as_ref().and_then(|outcome| figure(outcome, "memory-peak"));
     result.truncated = kept.thrown;
     if result.verdict == Verdict::DiskLimit {
-        result.hit = stop.hit().cloned();
+        result.evidence = stop.hit().cloned();
     }
     if result.verdict == Verdict::Ended && kept.thrown != [0, 0] {
         result.verdict = Verdict::Truncated;
@@ -209,7 +209,7 @@ fn told(
         wall_us: 0,
         cpu_us: None,
         memory_peak: None,
-        hit: None,
+        evidence: None,
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,

@@ -137,7 +137,7 @@ mod tests {
             wall_us: 1_500_001,
             cpu_us: None,
             memory_peak: None,
-            hit: None,
+            evidence: None,
         }
     }
 

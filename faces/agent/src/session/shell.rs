@@ -253,7 +253,7 @@ impl Shell {
             wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             cpu_us: None,
             memory_peak: None,
-            hit: if verdict == Verdict::DiskLimit { stop.hit().cloned() } else { None },
+            evidence: if verdict == Verdict::DiskLimit { stop.hit().cloned() } else { None },
         };
         Ok(Ran { result, ended })
     }

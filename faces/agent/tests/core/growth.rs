@@ -36,8 +36,8 @@ fn workspaces(world: &World) -> u64 {
 #[track_caller]
 fn stopped(result: &ExecResult, limit: &str) {
     assert_eq!(result.verdict, Verdict::DiskLimit, "{result:?}");
-    let hit = result.hit.as_ref().unwrap();
-    assert!(hit.limit == limit && hit.measured > hit.most && !hit.source.is_empty(), "{hit:?}");
+    let hit = result.evidence.as_ref().unwrap();
+    assert!(hit.limit == limit && hit.measured > hit.allowed && !hit.source.is_empty(), "{hit:?}");
 }
 
 /// A runaway of many files, each below the bound; ends by itself only after far more than the bound.
@@ -51,7 +51,7 @@ fn a_command_that_fills_its_workspace_is_stopped() {
     let exec = Exec { command: format!("(sleep 100; echo late > late) & {MANY}"), timeout_ms: Some(120_000), ..Exec::default() };
     let result = world.exec(&id, &exec);
     stopped(&result, "workspace");
-    assert_eq!(result.hit.unwrap().most, BOUND);
+    assert_eq!(result.evidence.unwrap().allowed, BOUND);
     assert!(started.elapsed() < LONG);
     let there = workspaces(&world);
     assert!(there > BOUND && there < BOUND + SLACK, "{there}");
@@ -77,7 +77,7 @@ fn what_is_below_the_bound_is_not_touched() {
         let over = scope.spawn(|| world.exec(&other, &Exec { command: MANY.to_owned(), timeout_ms: Some(120_000), ..Exec::default() }));
         (near.join().unwrap(), over.join().unwrap())
     });
-    assert_eq!((near.stdout.as_slice(), near.exit_code, near.verdict, near.hit), (&b"whole\n"[..], 0, Verdict::Ended, None));
+    assert_eq!((near.stdout.as_slice(), near.exit_code, near.verdict, near.evidence), (&b"whole\n"[..], 0, Verdict::Ended, None));
     stopped(&over, "workspace");
 }
 

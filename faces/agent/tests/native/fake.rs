@@ -154,7 +154,7 @@ impl Fake {
             wall_us: 5,
             cpu_us: Some(3),
             memory_peak: None,
-            hit: None,
+            evidence: None,
         };
         let write = |stream, bytes: &[u8], result: &mut ExecResult| {
             if watcher.takes_output() {

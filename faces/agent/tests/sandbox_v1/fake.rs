@@ -148,7 +148,7 @@ impl Fake {
             wall_us: 1_500_000,
             cpu_us: None,
             memory_peak: None,
-            hit: None,
+            evidence: None,
         })
     }
 }

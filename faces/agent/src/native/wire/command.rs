@@ -30,7 +30,7 @@ pub struct ExecEnd {
     #[schema(value_type = String)]
     pub verdict: &'static str,
     /// The limit that ended it, with a verdict of `disk_limit`.
-    pub hit: Option<Hit>,
+    pub evidence: Option<Evidence>,
     /// Bytes that were thrown away because there were too many.
     pub dropped: Dropped,
     /// What it used.
@@ -39,14 +39,17 @@ pub struct ExecEnd {
 
 /// A limit, and what was measured.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Hit {
+pub struct Evidence {
     /// `workspace` (bytes), `workspace-files` (names) or `workspace-levels` (directories in each other).
     #[schema(value_type = String)]
     pub limit: &'static str,
     /// Most that there may be.
-    pub most: u64,
+    pub allowed: u64,
     /// What there was.
     pub measured: u64,
+    /// `bytes` or `count`, of both.
+    #[schema(value_type = String)]
+    pub unit: &'static str,
     /// Where that was read.
     #[schema(value_type = String)]
     pub source: &'static str,
@@ -72,6 +75,13 @@ pub struct Usage {
     pub memory_peak: Option<u64>,
 }
 
+impl Evidence {
+    fn of(from: &api::Evidence) -> Self {
+        let api::Evidence { limit, allowed, measured, unit, source } = from.clone();
+        Self { limit, allowed, measured, unit, source }
+    }
+}
+
 impl ExecEnd {
     fn of(from: &api::ExecResult) -> Self {
         Self {
@@ -87,7 +97,7 @@ impl ExecEnd {
                 api::Verdict::Cancelled => "cancelled",
                 api::Verdict::Lost => "lost",
             },
-            hit: from.hit.as_ref().map(|hit| Hit { limit: hit.limit, most: hit.most, measured: hit.measured, source: hit.source }),
+            evidence: from.evidence.as_ref().map(Evidence::of),
             dropped: Dropped { stdout: from.truncated[0], stderr: from.truncated[1] },
             usage: Usage { wall_us: from.wall_us, cpu_us: from.cpu_us, memory_peak: from.memory_peak },
         }
