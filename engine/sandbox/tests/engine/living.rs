@@ -2,7 +2,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use enclos_sandbox::spec::{Policy, Verdict};
-use enclos_sandbox::{Error, Sandbox, Stdio};
+use enclos_sandbox::{Sandbox, Stdio};
 
 #[test]
 fn commands_share_files_and_processes() {

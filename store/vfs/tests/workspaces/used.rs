@@ -37,7 +37,7 @@ fn a_look_follows_nobody() {
     // What forbids its owner to look is counted, and forbids it afterwards.
     fs::create_dir(upper.join("shut")).unwrap();
     fs::write(upper.join("shut/file"), vec![1; 8 * BLOCK]).unwrap();
-    fs::set_permissions(upper.join("shut"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(upper.join("shut"), fs::Permissions::from_mode(0o000)).unwrap();
     let shut = Used::of(&upper).unwrap();
     assert!(shut.names == more.names + 2 && shut.bytes >= more.bytes + 8 * BLOCK as u64, "{shut:?}");
     assert_eq!(fs::metadata(upper.join("shut")).unwrap().permissions().mode() & 0o777, 0);
