@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cargo::tests_of;
+use crate::cargo::{build, tests_of};
 use crate::stage::{NOBODY, Stage};
 use crate::tally::{Tally, from_junit, from_libtest};
 use crate::workspace::{Workspace, cargo};
@@ -36,7 +36,7 @@ struct Lane {
     run: fn(&mut Run) -> Result<Tally>,
 }
 
-const LANES: [Lane; 13] = [
+const LANES: [Lane; 14] = [
     Lane { name: "fmt", what: "every file is formatted", run: |_| check("fmt", &["--all", "--check", "--", "-l"]) },
     Lane { name: "clippy", what: "no warning in any target", run: |_| clippy() },
     Lane { name: "checks", what: "tiers, invariants, documents (cargo xtask check)", run: |run| checks::run(&run.workspace) },
@@ -49,6 +49,7 @@ const LANES: [Lane; 13] = [
     Lane { name: "compat", what: "bubblewrap's command line against bubblewrap", run: Run::compat },
     Lane { name: "e2e-user", what: "the program, as a user without rights", run: |run| run.suite("e2e", Some(NOBODY)) },
     Lane { name: "escape-user", what: "attempts to break out, as a user without rights", run: |run| run.suite("escape", Some(NOBODY)) },
+    Lane { name: "agent-user", what: "the agent face, as a user without rights", run: agent_user },
     Lane {
         name: "vm",
         what: "pure cgroup v2 on Debian's kernel, in a virtual machine",
@@ -156,6 +157,21 @@ fn judge(run: &mut Run) -> Result<Tally> {
     command.args(["run", "--quiet", "--locked", "--package", "enclos-server", "--", "judge", "test"]).stdin(Stdio::null());
     let status = command.status().context("running enclos-server judge test")?;
     Ok(total + Tally::one(status.success()))
+}
+
+/// The agent face behind its seam, as a user without rights. Its tests start programs that lie beside them.
+fn agent_user(run: &mut Run) -> Result<Tally> {
+    if !rustix::process::geteuid().is_root() {
+        println!("    SKIP agent: only root can run it as another user; the lane judge has run it without rights");
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    let stage = Run::stage(&mut run.stage)?;
+    for program in build(&["build", "--locked", "--package", "enclos-agent", "--examples"])? {
+        stage.put("examples", &program)?;
+    }
+    let programs = tests_of("enclos-agent")?;
+    let core = programs.iter().find(|program| program.name == "core").context("enclos-agent has no test program called core")?;
+    suite::run(&stage.suite("agent", core, Some(NOBODY))?)
 }
 
 /// The tests of the packages that `chosen` lets through.

@@ -20,6 +20,7 @@ use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
+use crate::command::tree;
 use crate::error::{Error, Failure, Result, Stage};
 use crate::forkserver::pid_of;
 use crate::init::message::END_REQUEST;
@@ -177,7 +178,12 @@ impl Sandbox {
         }
         let facts = Facts::probe()?;
         let adopted = Adopted { facts, planned: kept.planned, group, control, pidfd, pid, others };
-        Ok(Sandbox::in_generation(Life::Adopted(Box::new(adopted)), workspace, kept.generation.wrapping_add(1)))
+        let sandbox = Sandbox::in_generation(Life::Adopted(Box::new(adopted)), workspace, kept.generation.wrapping_add(1));
+        if sandbox.inner.group().is_none() {
+            // The same where it was stopped process by process, init with the rest.
+            tree::wake(&sandbox.inner);
+        }
+        Ok(sandbox)
     }
 }
 

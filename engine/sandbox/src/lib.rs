@@ -24,6 +24,7 @@ mod meter;
 pub mod plan;
 pub mod probe;
 mod sandbox;
+mod still;
 mod watch;
 mod workspace;
 

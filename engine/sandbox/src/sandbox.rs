@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use enclos_cgroup::{Group, Name};
+use enclos_cgroup::{CgroupError, Group, Name};
 use enclos_spec::plan::{IdRange, Plan};
 use enclos_spec::{Policy, Report};
 use enclos_sys::Errno;
@@ -24,7 +24,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair};
 use rustix::process::{Pid, Signal};
 
-use crate::command::{Command, Home};
+use crate::command::{Command, Home, tree};
 use crate::error::{Error, Failure, Result, Stage};
 use crate::forkserver::{Born, Template};
 use crate::init::message::{self, DATAGRAM, EXEC_HEADER, ExecRequest, Reply, Target, flag};
@@ -35,6 +35,7 @@ use crate::launch::{self, FIRST_ID, Launch, Started};
 use crate::meter::Evidence;
 use crate::plan::{Planned, Wants, plan};
 use crate::probe::Facts;
+use crate::still::{self, Stopped};
 use crate::watch::{Ended, next_reply_with, now, reap};
 use crate::workspace::Workspace;
 
@@ -74,8 +75,8 @@ pub(crate) struct Inner {
     next_id: AtomicU32,
     /// A process waits for the first command.
     parked: AtomicBool,
-    /// How many have asked that it be frozen.
-    frozen: Mutex<usize>,
+    /// How many have asked that it be frozen, and what was stopped where it cannot be.
+    frozen: Mutex<(usize, Option<Stopped>)>,
     born: Duration,
 }
 
@@ -176,7 +177,7 @@ impl Sandbox {
             generation,
             next_id: AtomicU32::new((generation << GENERATION) + FIRST_ID + 1),
             parked,
-            frozen: Mutex::new(0),
+            frozen: Mutex::default(),
             born: now(),
         };
         Sandbox { inner: Arc::new(inner) }
@@ -245,10 +246,28 @@ impl Sandbox {
         self.signal(Signal::KILL.as_raw())
     }
 
-    /// Stops every process in it, without any of them noticing (`cgroup.freeze`). Who asks twice must thaw twice.
+    /// Kills every process in it but its init and those with these numbers of the host; it lives on, and takes new commands.
     ///
     /// # Errors
-    /// [`Error::Unenforceable`] on a host whose control groups cannot; see `enclos doctor`.
+    /// When it is gone.
+    pub fn kill_but(&self, spared: &[u32]) -> Result<()> {
+        self.inner.parked.store(false, Ordering::SeqCst);
+        tree::kill_but(&self.inner, spared)
+    }
+
+    /// The host's numbers of its processes but its init. Others may be there by the time they are looked at, unless it is frozen.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        tree::numbers(&self.inner)
+    }
+
+    /// Stops every process in it, without any of them noticing (`cgroup.freeze`). On a host whose control groups cannot, by SIGSTOP, which a parent that waits for
+    /// stopped children may notice. Who asks twice must thaw twice.
+    ///
+    /// # Errors
+    /// [`Error::Unenforceable`] where processes keep each other from being stopped; when it is gone.
     pub fn freeze(&self) -> Result<()> {
         self.inner.freeze()
     }
@@ -424,41 +443,47 @@ impl Inner {
         Ok(Route { id, replies: Some(replies), started: Arc::default() })
     }
 
-    fn freezer(&self, field: &'static str) -> Result<&Group> {
-        self.group()
-            .filter(|group| !group.is_nowhere())
-            .ok_or_else(|| Error::Unenforceable { field, missing: "no control group tree that this user may use".to_owned() })
-    }
-
     /// Whether somebody has frozen it.
     pub fn is_frozen(&self) -> bool {
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) > 0
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).0 > 0
     }
 
     pub fn freeze(&self) -> Result<()> {
-        let group = self.freezer("freeze")?;
         let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *frozen == 0 {
-            group.freeze(FREEZE_PATIENCE)?;
+        let (count, stopped) = &mut *frozen;
+        if *count == 0 {
+            match self.group().filter(|group| !group.is_nowhere()).map(|group| group.freeze(FREEZE_PATIENCE)) {
+                Some(Ok(())) => {}
+                Some(Err(CgroupError::Unable { .. })) | None => *stopped = Some(still::stop(self, FREEZE_PATIENCE)?),
+                Some(Err(error)) => return Err(error.into()),
+            }
         }
-        *frozen += 1;
+        *count += 1;
         Ok(())
     }
 
     pub fn thaw(&self) -> Result<()> {
-        let group = self.freezer("thaw")?;
         let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *frozen <= 1 {
-            group.thaw()?;
+        let (count, stopped) = &mut *frozen;
+        if *count <= 1 {
+            match (stopped.take(), self.group()) {
+                (Some(stopped), _) => stopped.go_on(),
+                (None, Some(group)) if *count == 1 => group.thaw()?,
+                _ => {}
+            }
         }
-        *frozen = frozen.saturating_sub(1);
+        *count = count.saturating_sub(1);
         Ok(())
     }
 
     fn end(&self) {
         // A frozen process is killed all the same, but only a thawed one ends.
-        let frozen = std::mem::take(&mut *self.frozen.lock().unwrap_or_else(PoisonError::into_inner)) > 0;
-        if frozen && let Some(group) = self.group() {
+        let (count, stopped) = std::mem::take(&mut *self.frozen.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(stopped) = stopped {
+            stopped.go_on();
+        } else if count > 0
+            && let Some(group) = self.group()
+        {
             let _ = group.thaw();
         }
         match &self.life {

@@ -5,15 +5,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use enclos_agent::api::{Agent, Caller, Cancel, Exec, NewSandbox, NewSession, NoWatcher};
+use enclos_agent::api::{Agent, Caller, Cancel, Exec, NewSandbox, NewSession, NoWatcher, Watcher};
 use enclos_agent::{LocalAgent, settings};
 use enclos_host::settings::Settings;
 use enclos_sandbox::Launcher;
 
+/// Says that a command runs.
+struct Started(std::sync::mpsc::Sender<()>);
+
+impl Watcher for Started {
+    fn started(&self) {
+        // Whoever listens has heard it once.
+        let _ = self.0.send(());
+    }
+}
+
 fn main() {
     let mut words = std::env::args().skip(1);
     let (launch, directory) = (words.next().expect("launcher"), words.next().expect("directory"));
-    let settings = settings::of(&Settings::read(&settings::GROUPS, "", &[]).expect("settings"), directory.into());
+    let text = words.next().unwrap_or_default();
+    let settings = settings::of(&Settings::read(&settings::GROUPS, &text, &[]).expect("settings"), directory.into());
     let agent = LocalAgent::open(settings, Launcher::start(&launch).expect("launcher"), Some(Path::new(&launch))).expect("agent");
     let caller = Caller { name: Arc::from("alice"), operator: false };
     let id = agent.create_sandbox(&caller, &NewSandbox::default()).expect("sandbox").id;
@@ -33,7 +44,9 @@ fn main() {
     let (passing, who) = (agent.clone(), caller.clone());
     let program = vec!["sleep".to_owned(), (100_000 + std::process::id()).to_string()];
     let exec = Exec { argv: program, ..Exec::default() };
-    std::thread::spawn(move || passing.run(&who, &NewSandbox::default(), &exec, &Cancel::new(), &NoWatcher));
+    let (told, hears) = std::sync::mpsc::channel();
+    std::thread::spawn(move || passing.run(&who, &NewSandbox::default(), &exec, &Cancel::new(), &Started(told)));
+    hears.recv_timeout(std::time::Duration::from_secs(20)).expect("the sandbox of one call");
     std::thread::sleep(std::time::Duration::from_millis(200));
     println!("{id} {session} {screen}");
     let mut line = String::new();

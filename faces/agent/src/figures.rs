@@ -27,6 +27,7 @@ pub fn word(verdict: Verdict) -> &'static str {
         Verdict::Signaled => "signaled",
         Verdict::TimedOut => "timed-out",
         Verdict::OutOfMemory => "out-of-memory",
+        Verdict::DiskLimit => "disk-limit",
         Verdict::Truncated => "truncated",
         Verdict::Cancelled => "cancelled",
         Verdict::Lost => "lost",

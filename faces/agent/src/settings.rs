@@ -130,6 +130,7 @@ pub const LIMITS: &[Setting] = limits!(
     "processes" = "512": Count "Processes and threads at once.",
     "disk" = "\"1G\"": Size "Everything it writes outside the workspace.",
     "workspace" = "\"8G\"": Size "What it changes in the workspace.",
+    "workspace-files" = "1000000": Count "Names it adds to or changes in the workspace: files, directories and links.",
     "open-files" = "4096": Count "Open files of each process.",
 );
 
@@ -205,6 +206,8 @@ pub struct Settings {
     pub codebase_files: u64,
     /// Where a sandbox names none.
     pub limits: Bounds,
+    /// Names of what a sandbox changes in its workspace.
+    pub workspace_files: u64,
     /// Open files of each process.
     pub open_files: u64,
     /// The greatest that a sandbox may name.
@@ -247,6 +250,7 @@ pub fn of(configuration: &Configuration, state: PathBuf) -> Settings {
         codebase_bytes: size("agent.quota.codebase-size"),
         codebase_files: count("agent.quota.codebase-files"),
         limits: bounds("limits"),
+        workspace_files: count("agent.limits.workspace-files"),
         open_files: count("agent.limits.open-files"),
         most: bounds("most"),
     }

@@ -4,6 +4,7 @@
 
 mod agent_shell;
 mod agent_talk;
+mod agent_user;
 mod agent_words;
 mod agentfense;
 mod config;

@@ -1,7 +1,7 @@
 //! Opening names that somebody else chose: below a descriptor, through no link, no mount point and no `..`.
 //!
 //! What these return was reached in one system call that checked every component (`openat2(2)`); nothing is looked up twice. The rule of the
-//! tree (design, invariant 6): while anything that may write below still runs, not even these are called.
+//! tree (design, invariant 6): while anything that may write below still runs, not even these are called, but for a look at how much there is.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};

@@ -43,7 +43,7 @@ pub use layers::{Lower, Ownership, Writable};
 pub use path::{PathError, TreePath};
 pub use rules::{Explanation, Kind, Level, Preset, Rule, RuleError, Rules};
 pub use workspace::{
-    Bounds, Change, Committed, Conflict, Conflicts, Denied, HeldBack, Layers, Leftover, Marks, Snapshot, View, What, Workspace,
+    Bounds, Change, Committed, Conflict, Conflicts, Denied, HeldBack, Layers, Leftover, Marks, Snapshot, Used, View, What, Workspace,
 };
 
 /// Everything this crate keeps, in one directory. One process at a time has it open; its threads share it.

@@ -30,7 +30,7 @@ pub fn lives(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
     rows.push(rate(&server, rounds, slowness)?);
     rows.push(reads(&server, setup, rounds)?);
     rows.push(looks(&server, slowness)?);
-    rows.push(idle(&server)?);
+    rows.extend(idle(&server)?);
     Ok(rows)
 }
 
@@ -184,22 +184,46 @@ fn looks(server: &Server, slowness: f64) -> Result<Row> {
     Ok(Row::alone("P9", "a look at a sandbox while 100 are made and destroyed", figure, Some(Bound::AtMost(5.0))).noting(note))
 }
 
-/// Memory of the host for each of 100 sandboxes with an idle shell.
-fn idle(server: &Server) -> Result<Row> {
+/// Memory of the host for each of 100 sandboxes with an idle shell, and what of it is counted as whose.
+fn idle(server: &Server) -> Result<Vec<Row>> {
     const MANY: usize = 100;
     let mut client = server.client()?;
-    let before = available()?;
+    let (before, was) = (available()?, proportional()?);
     let mut made = Vec::new();
     for _ in 0..MANY {
         let sandbox = running(&mut client, &json!({}))?;
         client.request("POST", &format!("/v1/agent/sandboxes/{sandbox}/sessions"), Some(&json!({})))?;
         made.push(sandbox);
     }
-    let cost = (before - available()?) / MANY as f64;
+    let each = |now: f64, was: f64| (now - was) / MANY as f64;
+    let (cost, now) = (each(before, available()?), proportional()?);
+    let (shell, rest) = (each(now.0, was.0), each(now.1, was.1));
     for sandbox in made {
         client.request("DELETE", &format!("/v1/agent/sandboxes/{sandbox}"), None)?;
     }
-    Ok(Row::alone("P9", "an idle sandbox with a shell: the host's memory", Figure::exactly("each", Unit::Kibibytes, cost), None))
+    let row = |what, kibibytes| Row::alone("P9", what, Figure::exactly("each", Unit::Kibibytes, kibibytes), None);
+    Ok(vec![
+        row("an idle sandbox with a shell: the host's memory", cost),
+        row("an idle sandbox: proportional memory of its init and its slot, without the shell", rest),
+        row("the same with the shell", rest + shell),
+    ])
+}
+
+/// Proportional memory, KiB, of what is in a pid namespace below ours: of shells, and of everything else (proc_pid_smaps(5), `Pss`).
+fn proportional() -> Result<(f64, f64)> {
+    let (mut shells, mut others) = (0.0, 0.0);
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        let field = |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
+        // What has ended meanwhile has no memory.
+        let levels = field(&read("status"), "NSpid:").unwrap_or_default();
+        if levels.split_whitespace().count() < 2 {
+            continue;
+        }
+        let pss = field(&read("smaps_rollup"), "Pss:").and_then(|text| text.trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0);
+        if read("comm").trim() == "sh" { shells += pss } else { others += pss }
+    }
+    Ok((shells, others))
 }
 
 /// Memory that the host could give, KiB.

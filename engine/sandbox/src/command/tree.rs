@@ -19,6 +19,8 @@ use crate::watch::now;
 /// How long the members of a tree are looked for where nothing can be frozen, and how long after each other.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
+/// Rounds of killing there: who forks faster than this is stopped by the bound on processes.
+const ROUNDS: usize = 8;
 
 /// A process of the sandbox, as the host sees it.
 struct Process {
@@ -47,6 +49,83 @@ pub fn kill(sandbox: &Inner, inside: i32) -> Result<()> {
     found.map(drop)
 }
 
+/// Kills everything in the sandbox but its init and these, by the host's numbers.
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn kill_but(sandbox: &Inner, spared: &[u32]) -> Result<()> {
+    let frozen = sandbox.freeze().is_ok();
+    let rounds = if frozen { 1 } else { ROUNDS };
+    let mut done = Ok(());
+    for _ in 0..rounds {
+        let found = match below_init(sandbox) {
+            Ok(found) => found,
+            Err(error) => {
+                done = Err(error);
+                break;
+            }
+        };
+        let mut killed = 0;
+        for (_, process) in found.iter().filter(|(pid, _)| !spared.contains(&pid.unsigned_abs())) {
+            killed += usize::from(signal::send(&process.handle, Signal::KILL.as_raw()).is_ok());
+        }
+        if killed == 0 {
+            break;
+        }
+    }
+    if frozen {
+        sandbox.thaw()?;
+    }
+    done
+}
+
+/// Lets everything go on that was stopped, whoever stopped it.
+pub fn wake(sandbox: &Inner) {
+    // What is gone need not.
+    let _ = signal::send(sandbox.pidfd(), Signal::CONT.as_raw());
+    for (_, process) in below_init(sandbox).into_iter().flatten() {
+        let _ = signal::send(&process.handle, Signal::CONT.as_raw());
+    }
+}
+
+/// One process, as whoever stops all of them needs it.
+pub struct Below {
+    /// The host's number.
+    pub pid: i32,
+    /// A descriptor of it.
+    pub handle: OwnedFd,
+    /// The host's number of its parent.
+    pub parent: i32,
+    /// How far below init it is.
+    pub depth: usize,
+}
+
+/// Everything in the sandbox but its init.
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn by_depth(sandbox: &Inner) -> Result<Vec<Below>> {
+    let found = below_init(sandbox)?;
+    let depth = |mut pid: i32| {
+        let mut depth = 0;
+        while let Some(process) = found.get(&pid).filter(|_| depth <= found.len()) {
+            (pid, depth) = (process.parent, depth + 1);
+        }
+        depth
+    };
+    let depths: Vec<usize> = found.keys().map(|pid| depth(*pid)).collect();
+    let below = |((pid, process), depth): ((i32, Process), usize)| Below { pid, handle: process.handle, parent: process.parent, depth };
+    Ok(found.into_iter().zip(depths).map(below).collect())
+}
+
+/// The host's numbers of everything in the sandbox but its init.
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn numbers(sandbox: &Inner) -> Result<Vec<u32>> {
+    Ok(below_init(sandbox)?.into_keys().map(i32::unsigned_abs).collect())
+}
+
 /// The host's number of the command that is `inside`.
 pub fn host_pid(sandbox: &Inner, inside: i32) -> Option<u32> {
     let all = processes(sandbox).ok()?;
@@ -71,15 +150,36 @@ fn stopped(sandbox: &Inner, inside: i32) -> Result<Vec<Process>> {
     }
 }
 
+/// The host's number of init.
+///
+/// # Errors
+/// When the sandbox is gone.
+pub fn init_of(sandbox: &Inner) -> Result<i32> {
+    let gone = || Error::InitLost("nothing is left of the sandbox".to_owned());
+    Ok(sandbox.pid().ok_or_else(gone)?.as_raw_nonzero().get())
+}
+
+/// All of them but init itself.
+fn below_init(sandbox: &Inner) -> Result<HashMap<i32, Process>> {
+    let init = init_of(sandbox)?;
+    let mut found = below(processes(sandbox)?, init);
+    found.remove(&init);
+    Ok(found)
+}
+
 /// The command and all its descendants.
 fn members(sandbox: &Inner, inside: i32) -> Result<HashMap<i32, Process>> {
-    let mut all = processes(sandbox)?;
-    let gone = || Error::InitLost("nothing is left of the sandbox".to_owned());
-    let init = sandbox.pid().ok_or_else(gone)?.as_raw_nonzero().get();
+    let all = processes(sandbox)?;
+    let init = init_of(sandbox)?;
     // Commands are init's own children.
     let Some(root) = all.iter().find(|(_, process)| process.inside == inside && process.parent == init).map(|(pid, _)| *pid) else {
         return Ok(HashMap::new());
     };
+    Ok(below(all, root))
+}
+
+/// One of them and its descendants.
+fn below(mut all: HashMap<i32, Process>, root: i32) -> HashMap<i32, Process> {
     let is_below = |mut pid: i32| {
         for _ in 0..=all.len() {
             if pid == root {
@@ -93,7 +193,7 @@ fn members(sandbox: &Inner, inside: i32) -> Result<HashMap<i32, Process>> {
         false
     };
     let below: Vec<i32> = all.keys().copied().filter(|pid| is_below(*pid)).collect();
-    Ok(below.into_iter().filter_map(|pid| all.remove(&pid).map(|process| (pid, process))).collect())
+    below.into_iter().filter_map(|pid| all.remove(&pid).map(|process| (pid, process))).collect()
 }
 
 /// The processes of a sandbox; of the whole host where it has no control group.

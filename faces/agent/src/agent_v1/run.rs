@@ -95,7 +95,15 @@ fn exit(result: &api::ExecResult) -> proto::Exit {
         api::Verdict::Truncated => proto::Verdict::Truncated,
         api::Verdict::Cancelled => proto::Verdict::Cancelled,
         api::Verdict::Lost => proto::Verdict::Lost,
+        api::Verdict::DiskLimit => proto::Verdict::DiskLimit,
     };
+    let evidence = result.evidence.as_ref().map(|api::Evidence { limit, allowed, measured, unit, source }| proto::Evidence {
+        limit: (*limit).to_owned(),
+        allowed: *allowed,
+        measured: *measured,
+        unit: (*unit).to_owned(),
+        source: (*source).to_owned(),
+    });
     let usage = proto::Usage { wall_us: result.wall_us, cpu_us: result.cpu_us, memory_peak: result.memory_peak };
-    proto::Exit { exit_code: result.exit_code, signal: result.signal, verdict: verdict.into(), usage: Some(usage) }
+    proto::Exit { exit_code: result.exit_code, signal: result.signal, verdict: verdict.into(), usage: Some(usage), evidence }
 }

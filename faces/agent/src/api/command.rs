@@ -39,12 +39,29 @@ pub enum Verdict {
     TimedOut,
     /// Killed at the memory limit.
     OutOfMemory,
+    /// Killed because the workspace holds more than it may: see [`ExecResult::evidence`].
+    DiskLimit,
     /// More output than is kept; it went on, and the rest was thrown away.
     Truncated,
     /// Ended by the caller.
     Cancelled,
     /// Its sandbox or session ended under it.
     Lost,
+}
+
+/// A limit that ended a command, and what was measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// `workspace`, `workspace-files`, `workspace-levels`: its key in `agent.limits`, but for the last, which has none.
+    pub limit: &'static str,
+    /// Most that there may be.
+    pub allowed: u64,
+    /// What there was.
+    pub measured: u64,
+    /// `bytes` or `count`, of both.
+    pub unit: &'static str,
+    /// Where that was read.
+    pub source: &'static str,
 }
 
 /// How a command ended, and what it wrote.
@@ -68,6 +85,8 @@ pub struct ExecResult {
     pub cpu_us: Option<u64>,
     /// Most memory of the whole sandbox, in bytes, where it is known.
     pub memory_peak: Option<u64>,
+    /// What the workspace held, where that has ended it.
+    pub evidence: Option<Evidence>,
 }
 
 /// Hears of a command while it runs. Called from one thread at a time.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 pub use change::{Change, Commit, Committed, Conflict, Snapshot};
 pub use codebase::{Codebase, Download, NewCodebase, TreeEntry, Uploaded, Version};
-pub use command::{Exec, ExecResult, NoWatcher, Stream, Verdict, Watcher};
+pub use command::{Evidence, Exec, ExecResult, NoWatcher, Stream, Verdict, Watcher};
 pub use error::{AgentError, Result};
 pub use file::{Entry, EntryKind, FilePart, FileRange, WatchEvent};
 pub use sandbox::{Endings, Image, Network, NewSandbox, Resources, Runtime, Sandbox, SandboxFilter, SandboxStatus};

@@ -47,6 +47,7 @@ impl Inner {
     ) -> Result<ExecResult> {
         let limits = self.command_limits(exec.timeout_ms)?;
         let life = entry.living()?;
+        self.admit(entry)?;
         let _running = life.begin(self.settings.quota_commands)?;
         entry.touch();
         let done = exec::run(&life, exec, with, limits, cancel, watcher);
@@ -98,6 +99,7 @@ impl Inner {
             exec::words(&Exec { argv: new.argv.clone(), ..Exec::default() })?;
         }
         let life = entry.living()?;
+        self.admit(&entry)?;
         let running = life.begin(self.settings.quota_commands)?;
         let share = self.quotas.take(&entry.owner, Counted::Sessions, self.settings.quota_sessions)?;
         entry.touch();
@@ -363,6 +365,7 @@ impl Agent for LocalAgent {
             let limits = self.inner.command_limits(timeout_ms)?;
             let session = self.inner.visible_session(caller, id)?;
             let entry = self.inner.sandboxes.get(&session.sandbox).ok_or(AgentError::SessionClosed)?;
+            self.inner.admit(&entry)?;
             entry.touch();
             let done = session.run(command, limits, cancel, watcher, &self.inner.state);
             entry.touch();

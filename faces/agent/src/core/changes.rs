@@ -139,8 +139,12 @@ impl Inner {
 
     /// Puts other rules in place.
     pub fn put_rules(&self, entry: &Entry, rules: &[Rule], endings: Endings) -> Result<Arc<Known>> {
-        enclos_vfs::Rules::new(rules).map_err(|bad| super::entry::rule_fault(rules, &bad))?;
+        let new = enclos_vfs::Rules::new(rules).map_err(|bad| super::entry::rule_fault(rules, &bad))?;
         let _turn = entry.turn()?;
+        if self.ownership == enclos_vfs::Ownership::One {
+            // Before anything is ended.
+            self.writable(&entry.known().record, &new)?;
+        }
         self.remade(entry, endings, || entry.change(&self.state, |record| record.rules = rules.to_vec()))?;
         Ok(entry.known())
     }
@@ -155,6 +159,7 @@ impl Inner {
         }
         self.remade(entry, endings, || {
             let now = self.vfs.rollback(&known.record.workspace, onto).map_err(fault::of_store)?;
+            entry.growth().forget();
             entry.change(&self.state, |record| record.version = now.version)
         })?;
         Ok(entry.known())
@@ -198,6 +203,7 @@ impl Inner {
         let known = entry.known();
         self.remade(entry, endings, || {
             let now = self.vfs.restore(&known.record.workspace, snapshot, Marks::User).map_err(fault::of_store)?;
+            entry.growth().forget();
             entry.change(&self.state, |record| record.version = now.version)
         })?;
         Ok(entry.known())

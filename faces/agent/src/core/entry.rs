@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use enclos_vfs::Rules;
 
+use super::growth::Growth;
 use super::life::Life;
 use super::quota::Share;
 use crate::api::{AgentError, Result};
@@ -42,6 +43,7 @@ pub struct Entry {
     gone: AtomicBool,
     /// It ends with the call that made it: no record outlives this process, and no keeper has it.
     passing: bool,
+    growth: Growth,
     _share: Share,
 }
 
@@ -75,6 +77,7 @@ impl Entry {
             unpublished: AtomicBool::new(true),
             gone: AtomicBool::new(false),
             passing,
+            growth: Growth::default(),
             _share: share,
         })
     }
@@ -139,6 +142,11 @@ impl Entry {
 
     fn record(&self, state: &State, record: &Sandbox) -> Result<()> {
         if self.passing { Ok(()) } else { state.put_sandbox(self.number, record) }
+    }
+
+    /// How much of its workspace it uses.
+    pub fn growth(&self) -> &Growth {
+        &self.growth
     }
 
     /// Whether it ends with the call that made it.

@@ -77,6 +77,7 @@ impl Inner {
         self.check_write(&known, &path)?;
         let most = known.record.limits.workspace.unwrap_or(u64::MAX);
         let (file, size) = self.spool(from, most)?;
+        self.room(entry, &entry.living()?, size)?;
         self.inside(entry, |files| {
             if let Some(parent) = path.parent() {
                 files.make_directories(&parent, DIRECTORY_MODE)?;

@@ -9,7 +9,7 @@ use enclos_sandbox::{Kept, Sandbox};
 
 use super::Inner;
 use super::entry::Entry;
-use super::life::Life;
+use super::life::{Born, Life};
 use super::quota::Counted;
 use crate::keeper::Item;
 use crate::session::{Adopted, Session};
@@ -70,7 +70,9 @@ impl Inner {
                 let share = self.quotas.take_any(&record.owner, Counted::Living);
                 let root = record.image.as_deref().and_then(|name| self.root(name).ok());
                 let env = self.env(record, root.as_ref());
-                Some(Arc::new(Life::new(sandbox, env, root, share)))
+                // One whose workspace is not known is in no record either.
+                let upper = self.vfs.upper(&record.workspace).unwrap_or_default();
+                Some(Arc::new(Life::new(sandbox, Born { env, root, share, upper })))
             }
             Err(error) => {
                 tracing::warn!(sandbox = record.id, error, "a sandbox that was kept has ended");

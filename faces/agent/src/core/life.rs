@@ -1,16 +1,17 @@
 //! What lives of a sandbox: its namespaces, its init, and the count of what runs in it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use enclos_sandbox::{Child, Command, Kept, Sandbox};
 
 use super::fault;
 use super::images::Shown;
 use super::quota::Share;
-use crate::api::{AgentError, Result};
+use crate::api::{AgentError, Evidence, Result};
 
 /// A living sandbox.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub struct Life {
     ending: AtomicBool,
     /// Processes that the kernel has killed at the memory limit, as far as somebody was told.
     out_of_memory: AtomicU64,
+    /// What is told when the workspace holds too much.
+    stops: Mutex<Vec<Arc<Stop>>>,
+    /// Where its changes are.
+    upper: PathBuf,
     /// One call at a time stops and looks.
     still: Mutex<()>,
     /// Its image is not removed meanwhile.
@@ -40,11 +45,55 @@ impl Drop for Running {
     }
 }
 
+/// How one command is told that the workspace holds too much.
+#[derive(Debug)]
+struct Stop {
+    hit: OnceLock<Evidence>,
+    waker: OwnedFd,
+}
+
+/// A command that can be told; until it is dropped.
+#[derive(Debug)]
+pub struct Stoppable {
+    life: Arc<Life>,
+    stop: Arc<Stop>,
+}
+
+impl Stoppable {
+    /// What it was told.
+    #[must_use]
+    pub fn hit(&self) -> Option<&Evidence> {
+        self.stop.hit.get()
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        self.life.lock_stops().retain(|stop| !Arc::ptr_eq(stop, &self.stop));
+    }
+}
+
+/// What a life is made from, but for the sandbox.
+#[derive(Debug)]
+pub struct Born {
+    /// Variables of every command.
+    pub env: std::collections::BTreeMap<String, String>,
+    /// Its image, which is not removed meanwhile.
+    pub root: Option<Shown>,
+    /// Counts it.
+    pub share: Share,
+    /// Where its changes are.
+    pub upper: PathBuf,
+}
+
 impl Life {
     /// Of this sandbox.
     #[must_use]
-    pub fn new(sandbox: Sandbox, env: std::collections::BTreeMap<String, String>, root: Option<Shown>, share: Share) -> Life {
+    pub fn new(sandbox: Sandbox, born: Born) -> Life {
+        let Born { env, root, share, upper } = born;
         Life {
+            stops: Mutex::default(),
+            upper,
             handle: sandbox.clone(),
             env,
             _root: root,
@@ -126,6 +175,44 @@ impl Life {
             return Err(fault::of_engine(&error));
         }
         done
+    }
+
+    fn lock_stops(&self) -> MutexGuard<'_, Vec<Arc<Stop>>> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a command told when the workspace holds too much. `waker`: an event descriptor it waits for.
+    pub fn stoppable(self: &Arc<Self>, waker: OwnedFd) -> Stoppable {
+        let stop = Arc::new(Stop { hit: OnceLock::new(), waker });
+        self.lock_stops().push(Arc::clone(&stop));
+        Stoppable { life: Arc::clone(self), stop }
+    }
+
+    /// Tells every command that runs.
+    pub fn stop_commands(&self, hit: &Evidence) {
+        for stop in self.lock_stops().iter() {
+            let _ = stop.hit.set(hit.clone());
+            // One that has been woken before is awake.
+            let _ = rustix::io::write(&stop.waker, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Kills everything in it but its init and these processes of the host.
+    pub fn kill_but(&self, spared: &[u32]) {
+        // An error means that it is gone.
+        let _ = self.handle.kill_but(spared);
+    }
+
+    /// The host's numbers of what runs in it.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        self.handle.processes().unwrap_or_default()
+    }
+
+    /// Where its changes are.
+    #[must_use]
+    pub fn upper(&self) -> &Path {
+        &self.upper
     }
 
     /// Kills a command and everything it started.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use enclos_host::tracing;
 use enclos_sandbox::Workspace;
-use enclos_vfs::Ownership;
+use enclos_vfs::{Ownership, Rules, Writable};
 
 use super::entry::{Entry, Known};
 use super::images::Shown;
-use super::life::Life;
+use super::life::{Born, Life};
 use super::quota::Counted;
 use super::{Inner, clock, fault, policy};
 use crate::api::{AgentError, Endings, Result};
@@ -54,8 +54,11 @@ impl Inner {
         workspace.lasting = !entry.is_passing();
         let sandbox = self.templates.sandbox(&policy, &workspace)?;
         self.figures.life();
+        if known.record.status == Status::Pending {
+            self.starts_empty(entry);
+        }
         let env = self.env(&known.record, root.as_ref());
-        Ok(Life::new(sandbox, env, root, share))
+        Ok(Life::new(sandbox, Born { env, root, share, upper: workspace.upper }))
     }
 
     /// Variables of every command: those of the image, and over them the sandbox's own.
@@ -71,12 +74,27 @@ impl Inner {
         let mut workspace = Workspace::new(layers.lower, layers.upper, layers.work);
         if self.ownership == Ownership::One {
             // Owners cannot tell what may be written, so the second wall must.
-            let version = self.vfs.version(&record.codebase, Some(record.version)).map_err(fault::of_store)?;
-            let writable = self.vfs.writable(&version.tree, &known.rules).map_err(fault::of_store)?;
+            let writable = self.writable(record, &known.rules)?;
             let all = writable.whole.iter().chain(&writable.files).chain(&writable.open);
             workspace.writable = Some(all.map(|path| path.as_path().to_owned()).collect());
         }
         Ok(workspace)
+    }
+
+    /// Where commands may write, for a server that has one id for everything.
+    ///
+    /// # Errors
+    /// Rules that cannot be held then, unless that is allowed.
+    pub(super) fn writable(&self, record: &Sandbox, rules: &Rules) -> Result<Writable> {
+        let version = self.vfs.version(&record.codebase, Some(record.version)).map_err(fault::of_store)?;
+        let writable = self.vfs.writable(&version.tree, rules).map_err(fault::of_store)?;
+        match &writable.exposed {
+            Some(path) if !self.settings.best_effort => Err(AgentError::Unsupported(format!(
+                "permissions: {path} is shown and protected in a directory that may be written, which a server that is no root cannot hold inside: \
+                 run it as root, let all of the directory be written or none, or allow it by agent.best-effort (commits hold it back all the same)"
+            ))),
+            _ => Ok(writable),
+        }
     }
 
     /// Ends every process of a sandbox.

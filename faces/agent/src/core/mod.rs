@@ -6,7 +6,7 @@
 //!
 //! - [`entry`], [`table`]: what is known and what lives, in memory. - [`life`]: a living sandbox. - [`templates`]: warm ones. - [`policy`]: limits.
 //! - [`create`], [`lifecycle`]: made, started, stopped, destroyed. - [`codebases`], [`changes`], [`sharing`]: versions and what goes into them.
-//! - [`expiry`]: the one timer. - [`quota`]: how much one caller has. - [`fault`]: faults in the words of the seam.
+//! - [`expiry`]: the one timer. - [`growth`], [`nameless`]: how much is written. - [`quota`]: how much one caller has. - [`fault`]: faults in the words of the seam.
 
 mod agent;
 mod archives;
@@ -17,6 +17,7 @@ mod create;
 pub mod entry;
 mod expiry;
 pub mod fault;
+mod growth;
 mod images;
 mod import;
 mod inside;
@@ -24,6 +25,7 @@ mod keeping;
 pub mod later;
 pub mod life;
 mod lifecycle;
+mod nameless;
 mod policy;
 pub mod quota;
 mod sharing;
@@ -82,6 +84,7 @@ pub(crate) struct Inner {
     /// Sandboxes without a codebase stand on this one, which nobody sees.
     nowhere: String,
     timer: expiry::Timer,
+    ground: growth::Ground,
     later: Later,
     keeper: Option<Keeper>,
     ownership: Ownership,
@@ -142,6 +145,7 @@ impl LocalAgent {
             audit,
             nowhere,
             timer: expiry::Timer::default(),
+            ground: growth::Ground::new(&at).map_err(|error| fault::internal("the directory of the state", &error))?,
             keeper,
             later: Later::start().map_err(|error| fault::internal("a thread", &error))?,
             ownership: if privileged { Ownership::USUAL } else { Ownership::One },
@@ -149,6 +153,7 @@ impl LocalAgent {
         });
         inner.take_up()?;
         expiry::start(&inner).map_err(|error| fault::internal("the timer's thread", &error))?;
+        growth::start(&inner).map_err(|error| fault::internal("a thread", &error))?;
         Ok(LocalAgent { inner })
     }
 
@@ -178,6 +183,7 @@ impl LocalAgent {
     /// Ends: what runs is ended, or left for the next server.
     pub fn leave(&self) {
         self.inner.timer.end();
+        self.inner.ground.end();
         if self.inner.keeper.is_some() {
             return self.inner.hand_over();
         }

@@ -36,6 +36,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 enum Cause {
     Timeout,
     Cancelled,
+    /// The workspace holds too much; the sandbox's guard has killed it already.
+    Limit,
 }
 
 /// Runs a command in a sandbox; `with`: somebody talks to it meanwhile.
@@ -61,6 +63,7 @@ pub fn run(
     let _guard = cancel.on_cancel(move || {
         let _ = rustix::io::write(&waker, &1u64.to_ne_bytes());
     });
+    let stop = life.stoppable(woken.try_clone().map_err(|e| fault::internal("an event descriptor", &e))?);
     let mut command = life.command(&words[0]);
     command.args(&words[1..]).current_dir(&directory).subreaper(true);
     let talk = with.map(|with| &with.talk);
@@ -98,7 +101,7 @@ pub fn run(
     let mut until = deadline;
     while !child.has_ended() {
         if cause.is_none() {
-            cause = ended_by(deadline, cancel);
+            cause = if stop.hit().is_some() { Some(Cause::Limit) } else { ended_by(deadline, cancel) };
             if cause.is_some() {
                 life.kill_tree(&child);
                 until = Some(Instant::now() + LAST_WORDS);
@@ -117,11 +120,16 @@ pub fn run(
     let outcome = child.wait();
     let wall = started.elapsed();
     let kept = capture.finish();
+    // It was killed, and had ended before this was looked at.
+    let cause = cause.or_else(|| stop.hit().map(|_| Cause::Limit));
     let (mut result, engine) = told(life, outcome, cause, &directory, exec)?;
     result.wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
     result.cpu_us = engine.as_ref().and_then(|outcome| figure(outcome, "cpu"));
     result.memory_peak = engine.as_ref().and_then(|outcome| figure(outcome, "memory-peak"));
     result.truncated = kept.thrown;
+    if result.verdict == Verdict::DiskLimit {
+        result.evidence = stop.hit().cloned();
+    }
     if result.verdict == Verdict::Ended && kept.thrown != [0, 0] {
         result.verdict = Verdict::Truncated;
     }
@@ -228,6 +236,7 @@ fn told(
         wall_us: 0,
         cpu_us: None,
         memory_peak: None,
+        evidence: None,
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -250,6 +259,7 @@ fn told(
             match cause {
                 Some(Cause::Timeout) => result.verdict = Verdict::TimedOut,
                 Some(Cause::Cancelled) => result.verdict = Verdict::Cancelled,
+                Some(Cause::Limit) => result.verdict = Verdict::DiskLimit,
                 None => {}
             }
             return Ok((result, None));
@@ -262,9 +272,11 @@ fn told(
     result.verdict = match (cause, out_of_memory) {
         (Some(Cause::Timeout), _) => Verdict::TimedOut,
         (Some(Cause::Cancelled), _) => Verdict::Cancelled,
-        (None, true) => Verdict::OutOfMemory,
-        (None, _) if result.signal.is_some() => Verdict::Signaled,
-        (None, _) => Verdict::Ended,
+        // One that came to its own end a moment before was not ended.
+        (Some(Cause::Limit), _) if result.exit_code != 0 => Verdict::DiskLimit,
+        (_, true) => Verdict::OutOfMemory,
+        (_, false) if result.signal.is_some() => Verdict::Signaled,
+        (_, false) => Verdict::Ended,
     };
     if result.verdict == Verdict::TimedOut {
         result.exit_code = -1;

@@ -63,7 +63,7 @@ pub fn trailers(result: &api::ExecResult) -> Status {
 /// The status of a command that did not come to its own end.
 fn ended(verdict: Verdict) -> Option<Status> {
     match verdict {
-        Verdict::Ended | Verdict::Signaled | Verdict::OutOfMemory | Verdict::Truncated => None,
+        Verdict::Ended | Verdict::Signaled | Verdict::OutOfMemory | Verdict::DiskLimit | Verdict::Truncated => None,
         Verdict::TimedOut => Some(Status::deadline_exceeded("command timed out")),
         Verdict::Cancelled => Some(Status::cancelled("the command was cancelled")),
         Verdict::Lost => Some(Status::aborted("the command's sandbox or session ended under it")),
@@ -81,6 +81,7 @@ fn say(metadata: &mut MetadataMap, verdict: Verdict, exit_code: i32, truncated: 
         Verdict::Signaled => "signaled",
         Verdict::TimedOut => "timed_out",
         Verdict::OutOfMemory => "out_of_memory",
+        Verdict::DiskLimit => "disk_limit",
         Verdict::Truncated => "truncated",
         Verdict::Cancelled => "cancelled",
         Verdict::Lost => "lost",
@@ -143,6 +144,7 @@ mod tests {
             wall_us: 1_500_001,
             cpu_us: None,
             memory_peak: None,
+            evidence: None,
         }
     }
 

@@ -178,6 +178,12 @@ impl Session {
         Ok(ran.result)
     }
 
+    /// The host's number of its shell, or of the program with its terminal; `None`: it has ended.
+    pub fn leader(&self) -> Option<u32> {
+        let reins = self.reins.lock().unwrap_or_else(PoisonError::into_inner);
+        reins.as_ref().filter(|reins| !reins.has_ended()).map(|reins| reins.process().0.unsigned_abs())
+    }
+
     /// Its terminal.
     ///
     /// # Errors

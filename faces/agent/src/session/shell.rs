@@ -183,6 +183,7 @@ impl Shell {
         let _guard = cancel.on_cancel(move || {
             let _ = rustix::io::write(&waker, &1u64.to_ne_bytes());
         });
+        let stop = self.life.stoppable(woken.try_clone().map_err(|e| fault::internal("an event descriptor", &e))?);
         // What others wrote while nothing ran here is of nobody's command; it is the first that hears of it.
         self.capture.set_told_only(watcher.takes_output());
         let lines = driver::lines(command, self.last);
@@ -211,8 +212,14 @@ impl Shell {
                 verdict = if cancel.is_cancelled() { Verdict::Cancelled } else { Verdict::TimedOut };
                 asked = Some(now);
             }
+            if asked.is_none() && stop.hit().is_some() {
+                verdict = Verdict::DiskLimit;
+                asked = Some(now);
+            }
             if let Some(asked) = asked {
-                self.press(now.duration_since(asked), since);
+                // A shell that writes too much itself is told at once.
+                let ahead = if verdict == Verdict::DiskLimit { RETURN + LOOK } else { Duration::ZERO };
+                self.press(now.duration_since(asked) + ahead, since);
             }
             let left = deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(now).min(LOOK * 50));
             let patience = if asked.is_some() || silent { LOOK } else { left };
@@ -230,6 +237,10 @@ impl Shell {
             _ => Some(self.exit_code()),
         };
         let status = ended.unwrap_or(self.last);
+        // What it ran was killed, and it has said so before this was looked at.
+        if verdict == Verdict::Ended && status != 0 && stop.hit().is_some() {
+            verdict = Verdict::DiskLimit;
+        }
         if verdict == Verdict::Ended && kept.thrown != [0, 0] {
             verdict = Verdict::Truncated;
         }
@@ -243,6 +254,7 @@ impl Shell {
             wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             cpu_us: None,
             memory_peak: None,
+            evidence: if verdict == Verdict::DiskLimit { stop.hit().cloned() } else { None },
         };
         Ok(Ran { result, ended })
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use enclos_agent::api::{Agent, AgentError, Cancel, Exec, NewSandbox, NoWatcher, Stream, Verdict, Watcher};
 
-use crate::world::{World, skipped};
+use crate::world::{World, is_root};
 
 fn sh(command: &str) -> Exec {
     Exec { command: command.to_owned(), ..Exec::default() }
@@ -13,9 +13,6 @@ fn sh(command: &str) -> Exec {
 
 #[test]
 fn w30_w31_bytes_streams_input_directory_and_variables_are_exact() {
-    if skipped("w30_w31_bytes_streams_input_directory_and_variables_are_exact") {
-        return;
-    }
     let world = World::new();
     let env = [("OWN".to_owned(), "sandbox".to_owned()), ("BOTH".to_owned(), "sandbox".to_owned())].into();
     let id = world.start(&NewSandbox { env, ..NewSandbox::default() });
@@ -44,9 +41,6 @@ fn w30_w31_bytes_streams_input_directory_and_variables_are_exact() {
 
 #[test]
 fn w05_only_what_was_given_is_in_the_environment() {
-    if skipped("w05_only_what_was_given_is_in_the_environment") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     assert_eq!(world.says(&id, "env | cut -d= -f1 | sort | tr '\\n' ' '"), "HOME LANG LOGNAME PATH PWD SHELL TERM USER ");
@@ -55,9 +49,6 @@ fn w05_only_what_was_given_is_in_the_environment() {
 
 #[test]
 fn what_makes_no_sense_is_refused_by_its_field() {
-    if skipped("commands::what_makes_no_sense_is_refused_by_its_field") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     let told = |exec: &Exec| world.agent.exec(&world.caller, &id, exec, &Cancel::new(), &NoWatcher).unwrap_err().to_string();
@@ -81,9 +72,6 @@ fn what_makes_no_sense_is_refused_by_its_field() {
 
 #[test]
 fn w32_no_byte_of_a_million_is_lost() {
-    if skipped("w32_no_byte_of_a_million_is_lost") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     world.says(&id, "head -c 1048576 /dev/urandom > data; md5sum < data > sum");
@@ -98,9 +86,6 @@ fn w32_no_byte_of_a_million_is_lost() {
 
 #[test]
 fn output_beyond_the_bound_is_counted() {
-    if skipped("output_beyond_the_bound_is_counted") {
-        return;
-    }
     let world = World::with("[agent]\noutput = \"1M\"");
     let id = world.empty();
     let result = world.sh(&id, "head -c 3000000 /dev/zero; head -c 10 /dev/zero >&2; exit 3");
@@ -128,9 +113,6 @@ impl Watcher for Ears {
 
 #[test]
 fn a_watcher_hears_while_it_runs_and_may_have_enough() {
-    if skipped("a_watcher_hears_while_it_runs_and_may_have_enough") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     let ears = Ears::default();
@@ -156,9 +138,6 @@ fn a_watcher_hears_while_it_runs_and_may_have_enough() {
 
 #[test]
 fn w33_a_timeout_keeps_what_was_written_and_leaves_nothing_behind() {
-    if skipped("w33_a_timeout_keeps_what_was_written_and_leaves_nothing_behind") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     // A child in a session of its own, an orphan of it, and one that closes its output.
@@ -179,9 +158,6 @@ fn w33_a_timeout_keeps_what_was_written_and_leaves_nothing_behind() {
 
 #[test]
 fn a_command_is_cancelled() {
-    if skipped("a_command_is_cancelled") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     let cancel = Cancel::new();
@@ -198,9 +174,6 @@ fn a_command_is_cancelled() {
 
 #[test]
 fn w37_w38_one_set_of_namespaces_until_it_stops() {
-    if skipped("w37_w38_one_set_of_namespaces_until_it_stops") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     world.says(&id, "echo note > /tmp/note; sleep 4444 & ");
@@ -232,9 +205,6 @@ fn host_runs(words: &str) -> bool {
 
 #[test]
 fn many_commands_at_once_are_not_mixed() {
-    if skipped("many_commands_at_once_are_not_mixed") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     std::thread::scope(|scope| {
@@ -253,15 +223,15 @@ fn many_commands_at_once_are_not_mixed() {
 
 #[test]
 fn w08_limits_hold() {
-    if skipped("w08_limits_hold") {
-        return;
-    }
     use enclos_agent::api::Resources;
     let world = World::new();
     let resources = Resources { memory_bytes: Some(64 << 20), pids_limit: Some(20), disk_bytes: Some(8 << 20), ..Resources::default() };
     let id = world.start(&NewSandbox { resources, ..NewSandbox::default() });
     let result = world.sh(&id, "python3 -c 'x = bytearray(200 << 20); print(len(x))'");
-    assert_eq!((result.verdict, result.exit_code), (Verdict::OutOfMemory, 137), "{result:?}");
+    // Without control groups each process is bounded by itself, and told so by its own allocator.
+    let killed = (result.verdict, result.exit_code) == (Verdict::OutOfMemory, 137);
+    let refused = String::from_utf8_lossy(&result.stderr).contains("MemoryError");
+    assert!(if is_root() { killed } else { killed || refused }, "{result:?}");
     assert_eq!(world.sh(&id, "false").verdict, Verdict::Ended, "what happened before is none of its");
     let result = world.sh(&id, "for i in $(seq 40); do sleep 1 & done; echo all");
     assert!(String::from_utf8_lossy(&result.stderr).to_lowercase().contains("fork"), "{result:?}");
@@ -273,9 +243,6 @@ fn w08_limits_hold() {
 
 #[test]
 fn run_makes_and_destroys() {
-    if skipped("run_makes_and_destroys") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("f", "text\n")]);
     let new = NewSandbox { codebase_id: Some(codebase), rules: crate::world::all(), ..NewSandbox::default() };

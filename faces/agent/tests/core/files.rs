@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use enclos_agent::api::{Agent, AgentError, Cancel, EntryKind, FileRange, Level, Rule, WatchEvent};
 
-use crate::world::{World, all, skipped};
+use crate::world::{World, all};
 
 #[test]
 fn files_are_read_written_listed_and_removed_as_a_command_would() {
-    if skipped("files_are_read_written_listed_and_removed_as_a_command_would") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("open/a.txt", "abc"), ("closed/b.txt", "b"), ("hidden/c", "c"), ("shown/d", "four")]);
     let rules = [
@@ -66,9 +63,6 @@ fn files_are_read_written_listed_and_removed_as_a_command_would() {
 
 #[test]
 fn w16_no_link_and_no_fifo_leads_the_server_astray() {
-    if skipped("w16_no_link_and_no_fifo_leads_the_server_astray") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     let secret = world.directory.path().join("host-secret");
@@ -94,9 +88,6 @@ fn w16_no_link_and_no_fifo_leads_the_server_astray() {
 
 #[test]
 fn a_file_is_there_whole_or_not_at_all() {
-    if skipped("a_file_is_there_whole_or_not_at_all") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     /// Fails in the middle.
@@ -126,9 +117,6 @@ fn a_file_is_there_whole_or_not_at_all() {
 
 #[test]
 fn a_watcher_is_told_what_commands_change() {
-    if skipped("a_watcher_is_told_what_commands_change") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("a/one", "1"), ("b/two", "2")]);
     let id = world.started(&codebase, &all());

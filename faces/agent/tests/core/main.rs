@@ -1,7 +1,9 @@
 //! The face behind its seam, with real sandboxes.
 
+mod alone;
 mod commands;
 mod files;
+mod growth;
 mod lifecycle;
 mod permissions;
 mod restart;

@@ -1,12 +1,9 @@
 //! Tools that people use, in a workspace (W-25 to W-27).
 
-use crate::world::{World, all, skipped};
+use crate::world::{World, all};
 
 /// A sandbox on these files in which this program is there; else says that the test is skipped.
 fn with(program: &str, name: &str, files: &[(&str, &str)]) -> Option<(World, String)> {
-    if skipped(name) {
-        return None;
-    }
     let world = World::new();
     let id = world.started(&world.codebase(files), &all());
     has(&world, &id, program, name).then_some((world, id))
@@ -36,9 +33,6 @@ fn w25_git_commits_clones_and_has_worktrees() {
 #[test]
 fn w25_archives_databases_and_odd_files() {
     let name = "w25_archives_databases_and_odd_files";
-    if skipped(name) {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("f", "f"), ("d/g", "g"), ("d/h", "h")]);
     let id = world.started(&codebase, &all());
@@ -62,9 +56,6 @@ f = open('f', 'r+b'); m = mmap.mmap(f.fileno(), 1); m[0:1] = b'F'; m.flush(); os
 #[test]
 fn w25_make_builds_in_parallel() {
     let name = "w25_make_builds_in_parallel";
-    if skipped(name) {
-        return;
-    }
     let world = World::new();
     let source = "int main(void) { return 7; }\n";
     let makefile = "all: one two three\n%: %.c\n\tcc -o $@ $<\n";

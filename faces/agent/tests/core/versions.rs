@@ -4,13 +4,10 @@ use enclos_agent::api::{
     Agent, AgentError, Commit, Committed, Endings, Level, NewSandbox, PageRequest, Preset, Rule, SandboxStatus, SessionStatus,
 };
 
-use crate::world::{World, all, skipped};
+use crate::world::{World, all};
 
 #[test]
 fn codebases_hold_versions_of_files() {
-    if skipped("codebases_hold_versions_of_files") {
-        return;
-    }
     let world = World::new();
     let id = world.codebase(&[("a.txt", "one"), ("dir/b.txt", "two")]);
     let uploaded = world.upload(&id, "a.txt", "three");
@@ -51,9 +48,6 @@ fn codebases_hold_versions_of_files() {
 
 #[test]
 fn changes_are_shown_and_committed_while_it_lives() {
-    if skipped("changes_are_shown_and_committed_while_it_lives") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("keep", "k"), ("change", "c"), ("remove", "r")]);
     let id = world.started(&codebase, &all());
@@ -87,9 +81,6 @@ fn changes_are_shown_and_committed_while_it_lives() {
 
 #[test]
 fn archives_go_in_and_come_out() {
-    if skipped("archives_go_in_and_come_out") {
-        return;
-    }
     let world = World::new();
     let (from, to) = (world.codebase(&[("a", "a"), ("d/run", "#!/bin/sh")]), world.codebase(&[("old", "old")]));
     let mut archive = Vec::new();
@@ -108,9 +99,6 @@ fn archives_go_in_and_come_out() {
 
 #[test]
 fn w28_two_sandboxes_do_not_overwrite_each_other() {
-    if skipped("w28_two_sandboxes_do_not_overwrite_each_other") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("a", "a"), ("b", "b")]);
     let (one, two) = (world.started(&codebase, &all()), world.started(&codebase, &all()));
@@ -129,9 +117,6 @@ fn w28_two_sandboxes_do_not_overwrite_each_other() {
 
 #[test]
 fn what_the_rules_forbid_is_held_back() {
-    if skipped("what_the_rules_forbid_is_held_back") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("docs/a", "a"), ("docs/hid", "h")]);
     let rules = [Rule::glob("**/*", Level::Read), Rule::glob("docs/**", Level::Write), Rule::glob("docs/hid", Level::None)];
@@ -153,9 +138,6 @@ fn what_the_rules_forbid_is_held_back() {
 
 #[test]
 fn rollback_snapshot_restore_and_fork() {
-    if skipped("rollback_snapshot_restore_and_fork") {
-        return;
-    }
     let world = World::new();
     let codebase = world.codebase(&[("f", "0")]);
     let id = world.started(&codebase, &all());
@@ -189,9 +171,6 @@ fn rollback_snapshot_restore_and_fork() {
 
 #[test]
 fn an_empty_workspace_is_nobodys() {
-    if skipped("an_empty_workspace_is_nobodys") {
-        return;
-    }
     let world = World::new();
     let id = world.empty();
     world.says(&id, "echo x > x");
@@ -205,9 +184,6 @@ fn an_empty_workspace_is_nobodys() {
 
 #[test]
 fn w13_the_preset_for_agents_hides_secrets() {
-    if skipped("w13_the_preset_for_agents_hides_secrets") {
-        return;
-    }
     let world = World::new();
     let files = [
         (".env", "s"),

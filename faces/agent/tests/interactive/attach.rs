@@ -9,7 +9,6 @@ use enclos_proto::agent_v1::terminal_output::Output;
 use enclos_proto::tonic::{Code, Status, Streaming};
 
 use crate::served::{Served, feed, processes, refused, seconds, until};
-use crate::world::skipped;
 
 struct Terminal<'a> {
     served: &'a Served,
@@ -87,9 +86,6 @@ impl<'a> Terminal<'a> {
 
 #[test]
 fn a_terminal_shows_and_is_typed_into_and_has_its_size() {
-    if skipped("a_terminal_shows_and_is_typed_into_and_has_its_size") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let env = [("PS1".to_owned(), "$ ".to_owned())].into();
@@ -117,9 +113,6 @@ fn a_terminal_shows_and_is_typed_into_and_has_its_size() {
 
 #[test]
 fn who_leaves_detaches_and_the_next_may_come() {
-    if skipped("who_leaves_detaches_and_the_next_may_come") {
-        return;
-    }
     let served = Served::new();
     let (id, marker) = (served.sandbox(), seconds(5));
     let argv = ["sh", "-c", &format!("sleep {marker} & cat")].map(str::to_owned).to_vec();
@@ -152,9 +145,6 @@ fn who_leaves_detaches_and_the_next_may_come() {
 
 #[test]
 fn a_client_that_says_no_more_sees_the_rest() {
-    if skipped("a_client_that_says_no_more_sees_the_rest") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let argv = ["sh", "-c", "read line; seq 5000; exit 3"].map(str::to_owned).to_vec();
@@ -168,9 +158,6 @@ fn a_client_that_says_no_more_sees_the_rest() {
 
 #[test]
 fn other_signals_reach_the_program_of_the_terminal() {
-    if skipped("other_signals_reach_the_program_of_the_terminal") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let argv = ["sh", "-c", "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.05; done"].map(str::to_owned).to_vec();
@@ -183,9 +170,6 @@ fn other_signals_reach_the_program_of_the_terminal() {
 
 #[test]
 fn what_may_not_be_is_told_as_elsewhere() {
-    if skipped("attach::what_may_not_be_is_told_as_elsewhere") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let begin = |key: &str, first: Input| Terminal::begin(&served, key, first);

@@ -10,7 +10,6 @@ use enclos_proto::agent_v1::run_input::Input;
 
 use crate::run::{Talk, sh};
 use crate::served::{Served, processes, seconds, until};
-use crate::world::skipped;
 
 /// What lies between a client and its command besides: windows of HTTP/2, buffers of sockets and of the client itself.
 const ON_THE_WAY: usize = 4 << 20;
@@ -19,9 +18,6 @@ const PIECE: usize = 64 << 10;
 
 #[test]
 fn who_says_much_to_a_command_that_reads_nothing_is_held_up() {
-    if skipped("who_says_much_to_a_command_that_reads_nothing_is_held_up") {
-        return;
-    }
     let served = Served::new();
     let (id, marker) = (served.sandbox(), seconds(4));
     let mut talk = Talk::start(&served, sh(&id, &format!("echo ready; exec sleep {marker}")));
@@ -52,9 +48,6 @@ fn written(served: &Served, id: &str) -> usize {
 
 #[test]
 fn who_reads_nothing_holds_up_its_command_and_loses_it_in_the_end() {
-    if skipped("who_reads_nothing_holds_up_its_command_and_loses_it_in_the_end") {
-        return;
-    }
     let served = Served::waiting(Duration::from_secs(3));
     let id = served.sandbox();
     let talk = Talk::start(&served, sh(&id, FLOOD));

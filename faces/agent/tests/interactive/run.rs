@@ -11,7 +11,6 @@ use enclos_proto::prost_types;
 use enclos_proto::tonic::{Code, Status, Streaming};
 
 use crate::served::{Served, feed, processes, refused, seconds, until};
-use crate::world::skipped;
 
 pub struct Talk<'a> {
     served: &'a Served,
@@ -115,9 +114,6 @@ impl<'a> Talk<'a> {
 
 #[test]
 fn bytes_are_exact_both_ways_and_the_end_of_the_input_is_seen() {
-    if skipped("bytes_are_exact_both_ways_and_the_end_of_the_input_is_seen") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let every: Vec<u8> = (0..=255).collect();
@@ -150,9 +146,6 @@ fn bytes_are_exact_both_ways_and_the_end_of_the_input_is_seen() {
 
 #[test]
 fn ten_megabytes_go_through_cat_both_ways_at_once() {
-    if skipped("ten_megabytes_go_through_cat_both_ways_at_once") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let bytes: Vec<u8> = (0..10_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -169,9 +162,6 @@ fn ten_megabytes_go_through_cat_both_ways_at_once() {
 
 #[test]
 fn a_terminal_has_its_size_and_its_keys() {
-    if skipped("a_terminal_has_its_size_and_its_keys") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let mut talk = Talk::start(&served, on_terminal(&id, "stty size; echo $TERM; read line; stty size; tty > /dev/null && echo on"));
@@ -215,9 +205,6 @@ fn a_terminal_has_its_size_and_its_keys() {
 
 #[test]
 fn a_signal_reaches_a_command_without_a_terminal_and_what_it_started() {
-    if skipped("a_signal_reaches_a_command_without_a_terminal_and_what_it_started") {
-        return;
-    }
     let served = Served::new();
     let (id, marker) = (served.sandbox(), seconds(1));
     let mut talk = Talk::start(&served, sh(&id, &format!("echo ready; sleep {marker} & wait")));
@@ -240,9 +227,6 @@ fn a_signal_reaches_a_command_without_a_terminal_and_what_it_started() {
 
 #[test]
 fn how_it_ended_is_told_exactly() {
-    if skipped("how_it_ended_is_told_exactly") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     for (command, code, signal, verdict) in [
@@ -275,9 +259,6 @@ fn how_it_ended_is_told_exactly() {
 
 #[test]
 fn a_client_that_leaves_ends_all_that_its_command_started() {
-    if skipped("a_client_that_leaves_ends_all_that_its_command_started") {
-        return;
-    }
     let served = Served::new();
     let (id, marker) = (served.sandbox(), seconds(2));
     let command = format!("(setsid sleep {marker} &) ; trap '' HUP INT TERM; sleep {marker} & echo ready; sleep {marker}");
@@ -293,9 +274,6 @@ fn a_client_that_leaves_ends_all_that_its_command_started() {
 
 #[test]
 fn what_may_not_be_is_told_as_elsewhere() {
-    if skipped("what_may_not_be_is_told_as_elsewhere") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let begin = |key: &str, first: Input| Talk::begin(&served, key, first).and_then(|mut talk| talk.rest());
@@ -338,9 +316,6 @@ fn what_may_not_be_is_told_as_elsewhere() {
 
 #[test]
 fn nothing_that_a_command_writes_is_taken_for_word_of_its_end() {
-    if skipped("nothing_that_a_command_writes_is_taken_for_word_of_its_end") {
-        return;
-    }
     use enclos_proto::prost::Message;
     let served = Served::new();
     let id = served.sandbox();
@@ -368,9 +343,6 @@ fn nothing_that_a_command_writes_is_taken_for_word_of_its_end() {
 
 #[test]
 fn a_command_may_be_silent_for_longer_than_an_upload() {
-    if skipped("a_command_may_be_silent_for_longer_than_an_upload") {
-        return;
-    }
     let served = Served::waiting(Duration::from_millis(200));
     let id = served.sandbox();
     let mut talk = Talk::start(&served, sh(&id, "sleep 1.5; cat"));

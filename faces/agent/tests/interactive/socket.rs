@@ -12,7 +12,6 @@ use tungstenite::{Error, Message, WebSocket, client};
 use enclos_testkit::http::PATIENCE;
 
 use crate::served::{Served, processes, seconds, until};
-use crate::world::skipped;
 
 struct Talk(WebSocket<TcpStream>);
 
@@ -104,9 +103,6 @@ impl Talk {
 
 #[test]
 fn bytes_signals_and_a_terminal_over_a_websocket() {
-    if skipped("bytes_signals_and_a_terminal_over_a_websocket") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let every: Vec<u8> = (0..=255).collect();
@@ -142,9 +138,6 @@ fn bytes_signals_and_a_terminal_over_a_websocket() {
 
 #[test]
 fn ten_megabytes_go_through_a_websocket_both_ways_at_once() {
-    if skipped("ten_megabytes_go_through_a_websocket_both_ways_at_once") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     let bytes: Vec<u8> = (0..10_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -189,9 +182,6 @@ fn ten_megabytes_go_through_a_websocket_both_ways_at_once() {
 
 #[test]
 fn a_client_that_leaves_ends_all_that_its_command_started_over_a_websocket() {
-    if skipped("a_client_that_leaves_ends_all_that_its_command_started_over_a_websocket") {
-        return;
-    }
     let served = Served::new();
     let (id, marker) = (served.sandbox(), seconds(6));
     let request = json!({"command": format!("(setsid sleep {marker} &); trap '' HUP TERM; sleep {marker} & echo ready; sleep {marker}")});
@@ -219,9 +209,6 @@ fn a_client_that_leaves_ends_all_that_its_command_started_over_a_websocket() {
 
 #[test]
 fn what_makes_no_sense_is_answered_with_an_error_and_the_close() {
-    if skipped("socket::what_makes_no_sense_is_answered_with_an_error_and_the_close") {
-        return;
-    }
     let served = Served::new();
     let id = served.sandbox();
     assert_eq!(Talk::connect(&served, &id, "wrong").err(), Some(401));

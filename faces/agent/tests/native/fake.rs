@@ -83,6 +83,7 @@ fn well() -> ExecResult {
         wall_us: 5,
         cpu_us: Some(3),
         memory_peak: None,
+        evidence: None,
     }
 }
 

@@ -138,7 +138,18 @@ impl Fake {
             (stdout, stderr) = (Vec::new(), Vec::new());
         }
         let (signal, truncated) = (None, [0, 0]);
-        Ok(ExecResult { stdout, stderr, exit_code, signal, verdict, truncated, wall_us: 1_500_000, cpu_us: None, memory_peak: None })
+        Ok(ExecResult {
+            stdout,
+            stderr,
+            exit_code,
+            signal,
+            verdict,
+            truncated,
+            wall_us: 1_500_000,
+            cpu_us: None,
+            memory_peak: None,
+            evidence: None,
+        })
     }
 }
 

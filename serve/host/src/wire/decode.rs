@@ -80,7 +80,13 @@ fn wrong_field(body: &[u8], path: &Path, words: &str) -> Fault {
     let value = (named.is_none() && !field.is_empty())
         .then(|| serde_json::from_slice::<Value>(body).ok().and_then(|body| find(&body, path).map(shown)))
         .flatten();
-    Fault::Field { field, value, detail }
+    Fault::Field { field, value, detail: one_line(&detail) }
+}
+
+/// A name that the sender chose may hold the end of a line, or anything else that moves a cursor.
+fn one_line(text: &str) -> String {
+    let escaped = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// Of the words that serde lists, the one nearest to the word it does not know.
@@ -112,5 +118,24 @@ fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_the_end_of_a_line_in_it_makes_one_line() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Request {
+            #[serde(rename = "terminal")]
+            _terminal: Option<u8>,
+        }
+        let fault = json::<Request>(br#"{"term\nal": 1}"#).unwrap_err();
+        let told = "term\\nal: unknown field `term\\nal`, expected `terminal`; did you mean `terminal`?";
+        assert_eq!((fault.to_string().as_str(), fault.to_string().lines().count()), (told, 1));
+        assert!(matches!(fault, Fault::Field { field, .. } if field == "term\nal"), "the field is as it was sent");
     }
 }

@@ -1,6 +1,6 @@
 //! A file of a codebase, written into a workspace that is mounted.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use enclos_cas::{Attributes, Entry, beneath};
@@ -45,6 +45,7 @@ impl Vfs {
         };
         make_above(&files, path, rules, host)?;
         let (parent, name) = files.parent(path)?;
+        let _opened = Opened::to_us(&parent, host, path)?;
         match beneath::stat(&parent, name).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Ok(FileType::RegularFile | FileType::Symlink) | Err(Errno::NOENT) => {}
             Ok(other) => return Err(wrong_kind(path, other)),
@@ -85,6 +86,31 @@ impl Vfs {
     }
 }
 
+/// A directory whose bits forbid its owner, whose is everything, to write there: open to us until this is dropped.
+struct Opened(Option<(String, Mode)>);
+
+impl Opened {
+    fn to_us(directory: &std::os::fd::OwnedFd, host: Ownership, shown: &TreePath) -> Result<Opened, VfsError> {
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(directory).during("reading", shown.as_path())?.st_mode & 0o7777);
+        if host != Ownership::One || mode.contains(Mode::WUSR) {
+            return Ok(Opened(None));
+        }
+        // The descriptor says what is changed; no name is looked up again.
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        rustix::fs::chmod(&path, mode | Mode::RWXU).during("opening", shown.as_path())?;
+        Ok(Opened(Some((path, mode))))
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some((path, mode)) = &self.0 {
+            // It is ours, and was changed a moment ago.
+            let _ = rustix::fs::chmod(path, *mode);
+        }
+    }
+}
+
 /// Makes the directories above a path.
 fn make_above(files: &Files<'_>, path: &TreePath, rules: &Rules, host: Ownership) -> Result<(), VfsError> {
     let mut above: Vec<_> = path.ancestors().skip(1).filter(|directory| !directory.is_top()).collect();
@@ -101,6 +127,7 @@ fn make_above(files: &Files<'_>, path: &TreePath, rules: &Rules, host: Ownership
             _ => Shape::Closed,
         };
         let (parent, name) = files.parent(directory)?;
+        let _opened = Opened::to_us(&parent, host, directory)?;
         mkdirat(&parent, name, Mode::RWXU).map_err(|errno| refused(errno, "making", directory))?;
         let made = beneath::directory(&parent, name).during("opening", directory.as_path())?;
         let look = Attributes { time: None, ..look::directory(shape, DIRECTORY_MODE, host) };

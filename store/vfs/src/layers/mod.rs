@@ -55,6 +55,8 @@ pub struct Writable {
     /// Directories in which things can be made, and which hold something protected too. Landlock's rights reach everything below, so there it cannot
     /// tell both apart.
     pub open: Vec<TreePath>,
+    /// The first thing that is shown and protected in one of those.
+    pub exposed: Option<TreePath>,
 }
 
 impl Writable {
@@ -68,11 +70,26 @@ impl Writable {
                     self.add(child, path.join(&child.name));
                 }
                 if node.shape == Shape::Open {
+                    self.exposed = self.exposed.take().or_else(|| exposed(node, &path));
                     self.open.push(path);
                 }
             }
         }
     }
+}
+
+/// What is shown below a directory and is not all to be changed.
+fn exposed(node: &Node, path: &TreePath) -> Option<TreePath> {
+    let of_child = |child: &Node| {
+        let path = path.join(&child.name);
+        match &child.entry {
+            _ if !child.shown => None,
+            Some(Entry::File { .. } | Entry::Link { .. }) => (child.level != Level::Write).then_some(path),
+            Some(Entry::Directory { .. }) if child.shape == Shape::Closed => Some(path),
+            _ => exposed(child, &path),
+        }
+    };
+    node.below.iter().find_map(of_child)
 }
 
 /// Which level a checkout has all over.
@@ -203,7 +220,7 @@ impl Vfs {
         let made = fill(&opened).and_then(|()| match renameat_with(CWD, &building, CWD, place, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST | Errno::NOTEMPTY) if place.join(name).is_dir() => Ok(()),
             // The same tree in the other flavour is there already.
-            Err(Errno::EXIST | Errno::NOTEMPTY) => match renameat_with(CWD, &layer, CWD, place.join(name), RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) => match move_directory(&opened, &layer, &place.join(name)) {
                 Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
                 Err(errno) => Err(errno).during("naming", place),
             },
@@ -218,6 +235,18 @@ impl Vfs {
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Moves a directory, also one that forbids its owner to write into it: a move rewrites its `..`. Whoever dies before it is closed again leaves a layer whose
+/// top may be written, which the upper above it does not show.
+fn move_directory(opened: &OwnedFd, from: &Path, to: &Path) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(opened)?.st_mode & 0o7777);
+    let closed = !mode.contains(Mode::WUSR);
+    if closed {
+        rustix::fs::fchmod(opened, mode | Mode::RWXU)?;
+    }
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
+    if closed { rustix::fs::fchmod(opened, mode) } else { Ok(()) }
 }
 
 /// Writes a mask.

@@ -18,6 +18,7 @@ mod diff;
 pub(crate) mod files;
 mod publish;
 mod records;
+mod used;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use conflict::Conflict;
 pub use diff::{Bounds, Change, Denied, View, What};
 pub use files::Marks;
 pub use records::{Snapshot, Workspace};
+pub use used::Used;
 
 /// What to mount for a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,6 +330,14 @@ impl Vfs {
         let path = self.root().join("building").join(new_id("b")?);
         make(&path)?;
         Ok(path)
+    }
+
+    /// Where the changes of a workspace are, and are not yet if it was never mounted.
+    ///
+    /// # Errors
+    /// [`VfsError::Unknown`].
+    pub fn upper(&self, id: &str) -> Result<PathBuf, VfsError> {
+        Ok(self.generation(&self.workspace(id)?).join("upper"))
     }
 
     fn workspace_root(&self, id: &str) -> PathBuf {

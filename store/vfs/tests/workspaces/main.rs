@@ -7,4 +7,5 @@ mod killed;
 mod mounted;
 mod publishing;
 mod pushing;
+mod used;
 mod world;

@@ -26,13 +26,33 @@ pub struct ExecEnd {
     pub exit_code: i32,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// `ended`, `signaled`, `timed_out`, `out_of_memory`, `truncated`, `cancelled` or `lost`.
+    /// `ended`, `signaled`, `timed_out`, `out_of_memory`, `disk_limit`, `truncated`, `cancelled` or `lost`.
     #[schema(value_type = String)]
     pub verdict: &'static str,
+    /// The limit that ended it, with a verdict of `disk_limit`.
+    pub evidence: Option<Evidence>,
     /// Bytes that were thrown away because there were too many.
     pub dropped: Dropped,
     /// What it used.
     pub usage: Usage,
+}
+
+/// A limit, and what was measured.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Evidence {
+    /// `workspace` (bytes), `workspace-files` (names) or `workspace-levels` (directories in each other).
+    #[schema(value_type = String)]
+    pub limit: &'static str,
+    /// Most that there may be.
+    pub allowed: u64,
+    /// What there was.
+    pub measured: u64,
+    /// `bytes` or `count`, of both.
+    #[schema(value_type = String)]
+    pub unit: &'static str,
+    /// Where that was read.
+    #[schema(value_type = String)]
+    pub source: &'static str,
 }
 
 /// Bytes that were thrown away.
@@ -55,6 +75,13 @@ pub struct Usage {
     pub memory_peak: Option<u64>,
 }
 
+impl Evidence {
+    fn of(from: &api::Evidence) -> Self {
+        let api::Evidence { limit, allowed, measured, unit, source } = from.clone();
+        Self { limit, allowed, measured, unit, source }
+    }
+}
+
 impl ExecEnd {
     fn of(from: &api::ExecResult) -> Self {
         Self {
@@ -65,10 +92,12 @@ impl ExecEnd {
                 api::Verdict::Signaled => "signaled",
                 api::Verdict::TimedOut => "timed_out",
                 api::Verdict::OutOfMemory => "out_of_memory",
+                api::Verdict::DiskLimit => "disk_limit",
                 api::Verdict::Truncated => "truncated",
                 api::Verdict::Cancelled => "cancelled",
                 api::Verdict::Lost => "lost",
             },
+            evidence: from.evidence.as_ref().map(Evidence::of),
             dropped: Dropped { stdout: from.truncated[0], stderr: from.truncated[1] },
             usage: Usage { wall_us: from.wall_us, cpu_us: from.cpu_us, memory_peak: from.memory_peak },
         }
