@@ -627,7 +627,7 @@ fn fill(file: &OwnedFd, filling: &Filling) -> Result<(), Errno> {
         Filling::Descriptor(number) => {
             let source = enclos_sys::fd::borrow(*number)?;
             // Most are small, and every page of stack is a fault of its own.
-            if copy_through(&mut [0u8; 2048], source, file, true)? { Ok(()) } else { copy_much(source, file) }
+            if copy_through(&mut [0u8; 4096], source, file, true)? { Ok(()) } else { copy_much(source, file) }
         }
     }
 }
@@ -635,7 +635,7 @@ fn fill(file: &OwnedFd, filling: &Filling) -> Result<(), Errno> {
 /// Its own function, so that nobody else has its stack.
 #[inline(never)]
 fn copy_much(source: BorrowedFd<'_>, file: &OwnedFd) -> Result<(), Errno> {
-    copy_through(&mut [0u8; 64 * 1024], source, file, false).map(drop)
+    copy_through(&mut [0u8; 16 * 1024], source, file, false).map(drop)
 }
 
 /// Copies to the end, or, with `little`, until one buffer came full. Whether the end was reached.
