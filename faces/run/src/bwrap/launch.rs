@@ -130,7 +130,7 @@ fn start(line: &CommandLine, launch: &Launch, bounds: Option<Bounds>) -> Result<
         let _ = write(status, &exit_code(code));
     }
     if ended.report.is_none() {
-        // Nothing is left to do, and what the process holds the kernel frees faster than we would.
+        #[expect(clippy::exit, reason = "nothing is left to do, and what the process holds the kernel frees faster than we would")]
         std::process::exit(i32::from(code));
     }
     Ok((code, ended.report))

@@ -47,7 +47,7 @@ pub fn execute(request: &Request) -> u8 {
         return crate::fail("run", &format!("--report: {:?}: {}", request.report_file, reason(&error)));
     }
     say(request, &result, &report);
-    // What the process holds the kernel frees faster than we would.
+    #[expect(clippy::exit, reason = "what the process holds the kernel frees faster than we would")]
     std::process::exit(i32::from(code))
 }
 
