@@ -146,12 +146,20 @@ fn unit(run: &mut Run) -> Result<Tally> {
     tests_inside(run, |package| !SUITES.contains(&package) && !SERVERS.contains(&package))
 }
 
+/// A Python environment with the published client of `sandbox.v1`.
+///
+/// # Errors
+/// When PyPI or Python fails.
+pub fn published_client(workspace: &Workspace) -> Result<PathBuf> {
+    let client = cache(workspace, "agentfense")?.join("venv");
+    install::from_pypi(&client, &CLIENT, "the client whose server the agent face stands in for")?;
+    Ok(client)
+}
+
 /// The tests of the judge's crates, which need compilers, and the reference program of every language that is installed.
 fn judge(run: &mut Run) -> Result<Tally> {
     languages::install(&run.workspace)?;
-    let client = cache(&run.workspace, "agentfense")?.join("venv");
-    install::from_pypi(&client, &CLIENT, "the client whose server the agent face stands in for")?;
-    run.client = Some(client);
+    run.client = Some(published_client(&run.workspace)?);
     let total = tests_inside(run, |package| SERVERS.contains(&package))?;
     let mut command = Command::new(cargo());
     command.args(["run", "--quiet", "--locked", "--package", "enclos-server", "--", "judge", "test"]).stdin(Stdio::null());

@@ -50,6 +50,7 @@ const MEASUREMENTS: [Measurement; 11] = [
 struct Options {
     enclos: PathBuf,
     server: Option<PathBuf>,
+    python: Option<PathBuf>,
     json: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
 /// Whether every promise that was measured was held.
 fn measure(arguments: &[String]) -> Result<bool> {
     let options = parse(arguments)?;
-    let setup = Setup::new(&options.enclos, options.server.as_deref())?;
+    let setup = Setup::new(&options.enclos, options.server.as_deref(), options.python.as_deref())?;
     // Before any contender starts: they inherit it.
     std::env::set_current_dir(setup.directory())?;
     let mut rows = Vec::new();
@@ -97,13 +98,14 @@ fn measure(arguments: &[String]) -> Result<bool> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let (mut enclos, mut server, mut json, mut only, mut rounds) = (None, None, None, Vec::new(), 300);
+    let (mut enclos, mut server, mut python, mut json, mut only, mut rounds) = (None, None, None, None, Vec::new(), 300);
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
         match name.as_str() {
             "--enclos" => enclos = Some(PathBuf::from(value()?)),
             "--server" => server = Some(std::path::absolute(value()?)?),
+            "--python" => python = Some(std::path::absolute(value()?)?),
             // Made absolute now: the current directory changes.
             "--json" => json = Some(std::path::absolute(value()?)?),
             "--only" => only = value()?.split(',').map(str::to_owned).collect(),
@@ -116,7 +118,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
     if let Some(unknown) = only.iter().find(|id| !ids.contains(&id.as_str())) {
         bail!("{unknown} is not measured; measured are {}", ids.join(", "));
     }
-    Ok(Options { enclos: enclos.context("--enclos FILE is missing: the program to measure")?, server, json, only, rounds })
+    Ok(Options { enclos: enclos.context("--enclos FILE is missing: the program to measure")?, server, python, json, only, rounds })
 }
 
 #[cfg(test)]

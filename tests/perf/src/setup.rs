@@ -27,6 +27,8 @@ pub struct Setup {
     pub enclos: PathBuf,
     /// `enclos-server`, built for release, where it is measured too.
     pub server: Option<PathBuf>,
+    /// A Python interpreter that has AgentFense's client.
+    pub python: Option<PathBuf>,
 }
 
 impl Setup {
@@ -35,7 +37,7 @@ impl Setup {
     ///
     /// # Errors
     /// When one of our programs is not there or the compiler fails.
-    pub fn new(enclos: &Path, server: Option<&Path>) -> Result<Self> {
+    pub fn new(enclos: &Path, server: Option<&Path>, python: Option<&Path>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("enclos-perf-").tempdir()?;
         let installed = |program: &Path, option: &str| {
             let copy = dir.path().join("bin").join(program.file_name().unwrap_or_default());
@@ -47,7 +49,7 @@ impl Setup {
         let server = server.map(|server| installed(server, "--server")).transpose()?;
         let noop = compile(dir.path(), "noop", NOOP, &["-nostdlib", "-nostartfiles"])?;
         let toll = compile(dir.path(), "toll", TOLL, &[])?;
-        Ok(Setup { dir, noop, toll, enclos, server })
+        Ok(Setup { dir, noop, toll, enclos, server, python: python.map(Path::to_owned) })
     }
 
     /// Where all contenders start; it holds the payloads and is shown inside.

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::build;
 use crate::install;
+use crate::lanes::published_client;
+use crate::workspace::Workspace;
 
 /// What is measured.
 const IDS: [&str; 11] = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "B1", "C1"];
@@ -18,6 +20,12 @@ const BROKEN: i32 = 1;
 /// Ids of what is measured.
 pub fn ids() -> impl Iterator<Item = &'static str> {
     IDS.into_iter()
+}
+
+/// Whether an id is measured: named, or with all.
+fn asks_for(id: &str, arguments: &[String]) -> bool {
+    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
+    only.is_none_or(|only| only.split(',').any(|named| named == id))
 }
 
 /// `cargo xtask perf [--only P1,P3] [--rounds N] [--json FILE]`. Whether every promise measured was held.
@@ -35,6 +43,9 @@ pub fn perf(arguments: &[String]) -> Result<bool> {
     };
     let mut command = Command::new(path("enclos-perf")?);
     command.arg("--enclos").arg(path("enclos")?).arg("--server").arg(path("enclos-server")?).args(arguments).stdin(Stdio::null());
+    if asks_for("P9", arguments) {
+        command.arg("--python").arg(published_client(&Workspace::load()?)?.join("bin/python3"));
+    }
     // All of them by name: one that the program does not know is refused.
     if !arguments.iter().any(|argument| argument == "--only") {
         command.args(["--only", &IDS.join(",")]);

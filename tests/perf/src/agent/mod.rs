@@ -3,6 +3,9 @@
 //! The original's figures were recorded on the reference machine (interface dossier, sections 0 and 7.1) beside a bare start of `/bin/true`. Here
 //! that program runs in turns with ours, and every figure is scaled by how much slower or faster it is now.
 
+mod published;
+mod size;
+
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,6 +34,9 @@ pub fn lives(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
     rows.push(reads(&server, setup, rounds)?);
     rows.push(looks(&server, slowness)?);
     rows.extend(idle(&server)?);
+    rows.extend(size::grown(&server, setup)?);
+    drop(server);
+    rows.extend(published::calls(setup, rounds, setup.python.as_deref())?);
     Ok(rows)
 }
 
