@@ -1,16 +1,21 @@
 //! What the addresses that speak WebSocket (RFC 6455) have in common.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use enclos_host::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::bytes::Bytes;
+use enclos_host::keys::{Admitted, Head};
 use enclos_host::tokio::time::{sleep, timeout};
 use enclos_host::wire::same_origin;
 
 use super::problem::Problem;
+use super::{Id, Native, id};
+use crate::api::Caller;
+use crate::terminal::MOST;
 
 /// For the goodbye.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,18 +30,35 @@ pub const POLICY: u16 = 1008;
 /// What it talked to failed.
 pub const FAILED: u16 = 1011;
 
-/// The upgrade that a request asks for; or the answer to one that asks for none.
-///
-/// # Errors
-/// A page of another site may not connect.
-pub fn upgrade_of(
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Result<WebSocketUpgrade, Response>, Problem> {
-    if !same_origin(headers) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "origin", "Origin: pages of other sites may not connect"));
+/// Who asks to speak WebSocket, and to what.
+pub struct Line {
+    pub native: Arc<Native>,
+    pub caller: Caller,
+    /// Of the sandbox or the session that the address names.
+    pub id: String,
+    _admitted: Admitted,
+}
+
+impl Line {
+    /// Lets a request in, with the upgrade that it asks for; or the answer to one that asks for none.
+    ///
+    /// # Errors
+    /// Who may not call; an address that makes no sense; a page of another site.
+    pub fn asked(
+        native: Arc<Native>,
+        path: Id,
+        headers: &Head,
+        upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    ) -> Result<Result<(Line, WebSocketUpgrade), Response>, Problem> {
+        let (caller, admitted) = native.admit(headers)?;
+        let id = id(path)?;
+        if !same_origin(headers) {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "origin", "Origin: pages of other sites may not connect"));
+        }
+        let Ok(upgrade) = upgrade else { return Ok(Err(no_upgrade())) };
+        let line = Line { native, caller, id, _admitted: admitted };
+        Ok(Ok((line, upgrade.max_message_size(MOST).max_frame_size(MOST))))
     }
-    Ok(upgrade.map_err(|_| no_upgrade()))
 }
 
 fn no_upgrade() -> Response {

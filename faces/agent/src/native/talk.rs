@@ -15,19 +15,18 @@ use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use enclos_host::axum::http::StatusCode;
 use enclos_host::bytes::Bytes;
-use enclos_host::keys::{Admitted, Head};
+use enclos_host::keys::Head;
 use enclos_host::tokio;
 use enclos_host::tokio::sync::mpsc::Receiver;
 use enclos_host::tokio::time::{sleep, timeout};
 use enclos_host::wire::json;
 
 use super::problem::Problem;
-use super::socket::{NORMAL, POLICY, goodbye, held_up, upgrade_of};
+use super::socket::{Line, NORMAL, POLICY, goodbye, held_up};
 use super::stream::{ALIVE, Ears};
 use super::wire::{ClientMessage, Event, StreamedExec};
-use super::{Answer, Id, Leaving, Native, Served, build, id};
-use crate::api::{Caller, Interaction, Talk};
-use crate::terminal::MOST;
+use super::{Answer, Id, Leaving, Served, build};
+use crate::api::{Interaction, Talk};
 
 /// For the first message.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,25 +37,14 @@ pub(super) async fn connect(
     headers: Head,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
-    let (caller, admitted) = native.admit(&headers)?;
-    let id = id(path)?;
-    let upgrade = match upgrade_of(&headers, upgrade)? {
-        Ok(upgrade) => upgrade,
+    let (line, upgrade) = match Line::asked(native, path, &headers, upgrade)? {
+        Ok(asked) => asked,
         Err(response) => return Ok(response),
     };
     // What can be told before it speaks WebSocket is.
-    let (of, by) = (id.clone(), caller.clone());
-    native.call(move |agent| agent.sandbox(&by, &of)).await?;
-    let line = Line { native, caller, id, _admitted: admitted };
-    Ok(upgrade.max_message_size(MOST).max_frame_size(MOST).on_upgrade(move |socket| line.serve(socket)))
-}
-
-/// Between a client and its command.
-struct Line {
-    native: Arc<Native>,
-    caller: Caller,
-    id: String,
-    _admitted: Admitted,
+    let (of, by) = (line.id.clone(), line.caller.clone());
+    line.native.call(move |agent| agent.sandbox(&by, &of)).await?;
+    Ok(upgrade.on_upgrade(move |socket| line.talk(socket)))
 }
 
 /// A command that was started, as who talks to it has it.
@@ -74,7 +62,7 @@ type Told = Receiver<Result<String, Box<Problem>>>;
 type Over = Option<Result<(), Problem>>;
 
 impl Line {
-    async fn serve(self, mut socket: WebSocket) {
+    async fn talk(self, mut socket: WebSocket) {
         let over = match first(&mut socket).await {
             Some(Ok(request)) => match self.start(&request) {
                 Ok((running, told)) => talk(&mut socket, &running, told).await,

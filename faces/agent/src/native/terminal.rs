@@ -3,21 +3,19 @@
 //! Binary messages are bytes, both ways. Text from the client is a `TerminalMessage`; text to the client is `{"exit": {…}}` when the shell has
 //! ended, or `{"error": {…}}`, and then comes the close. Who leaves detaches; the session lives on.
 
-use std::sync::Arc;
-
 use enclos_host::axum::extract::State;
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use enclos_host::bytes::Bytes;
-use enclos_host::keys::{Admitted, Head};
+use enclos_host::keys::Head;
 use enclos_host::wire::json;
 use serde_json::json;
 
 use super::problem::Problem;
-use super::socket::{FAILED, NORMAL, POLICY, goodbye, held_up, upgrade_of};
-use super::{Answer, Id, Native, Served, build, id, wire};
-use crate::api::{Caller, Terminal};
-use crate::terminal::{Client, Left, MOST, Said, exit_code, join};
+use super::socket::{FAILED, Line, NORMAL, POLICY, goodbye, held_up};
+use super::{Answer, Id, Served, build, wire};
+use crate::api::Terminal;
+use crate::terminal::{Client, Left, Said, exit_code, join};
 
 pub(super) async fn connect(
     State(native): Served,
@@ -25,28 +23,17 @@ pub(super) async fn connect(
     headers: Head,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
-    let (caller, admitted) = native.admit(&headers)?;
-    let id = id(path)?;
-    let upgrade = match upgrade_of(&headers, upgrade)? {
-        Ok(upgrade) => upgrade,
+    let (line, upgrade) = match Line::asked(native, path, &headers, upgrade)? {
+        Ok(asked) => asked,
         Err(response) => return Ok(response),
     };
-    let (of, by) = (id.clone(), caller.clone());
-    let terminal = native.call(move |agent| agent.attach(&by, &of)).await?;
-    let bridge = Bridge { native, caller, id, _admitted: admitted };
-    Ok(upgrade.max_message_size(MOST).max_frame_size(MOST).on_upgrade(move |socket| bridge.serve(socket, terminal)))
+    let (of, by) = (line.id.clone(), line.caller.clone());
+    let terminal = line.native.call(move |agent| agent.attach(&by, &of)).await?;
+    Ok(upgrade.on_upgrade(move |socket| line.show(socket, terminal)))
 }
 
-/// Between a client and a terminal.
-struct Bridge {
-    native: Arc<Native>,
-    caller: Caller,
-    id: String,
-    _admitted: Admitted,
-}
-
-impl Bridge {
-    async fn serve(self, mut socket: WebSocket, terminal: Terminal) {
+impl Line {
+    async fn show(self, mut socket: WebSocket, terminal: Terminal) {
         let (code, word) = match join(&mut socket, terminal).await {
             Left::Gone | Left::Leaves => return,
             Left::Ended => (NORMAL, json!({"exit": {"exit_code": self.end().await}})),

@@ -210,10 +210,27 @@ fn a_sandbox_of_one_call_takes_no_sessions_and_is_gone_with_it() {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         };
-        let refused = world.agent.create_session(&world.caller, &id, &NewSession::default()).unwrap_err();
-        assert!(matches!(&refused, AgentError::Precondition(why) if why.contains("a sandbox of its own")), "{refused}");
+        // Nothing outlives it, and its workspace, which waits for no disk, can be mounted once.
+        for refused in [
+            world.agent.create_session(&world.caller, &id, &NewSession::default()).unwrap_err(),
+            world.agent.set_rules(&world.caller, &id, &[], Endings::Allow).unwrap_err(),
+            world.agent.start(&world.caller, &id).unwrap_err(),
+        ] {
+            assert!(matches!(&refused, AgentError::Precondition(why) if why.contains("a sandbox of its own")), "{refused}");
+        }
         cancel.cancel();
         assert_eq!(call.join().unwrap().verdict, Verdict::Cancelled);
     });
     assert!(all().is_empty());
+}
+
+#[test]
+fn only_the_workspace_of_one_call_waits_for_no_disk() {
+    use enclos_agent::api::{Cancel, Exec, NoWatcher};
+    let world = World::new();
+    let exec = Exec { argv: ["/bin/grep", " /workspace ", "/proc/self/mounts"].map(str::to_owned).into(), ..Exec::default() };
+    let once = world.agent.run(&world.caller, &NewSandbox::default(), &exec, &Cancel::new(), &NoWatcher).unwrap();
+    let kept = world.exec(&world.started(&world.codebase(&[("a", "a")]), &all()), &exec);
+    let of = |result: &enclos_agent::api::ExecResult| String::from_utf8_lossy(&result.stdout).contains("volatile");
+    assert_eq!((of(&once), of(&kept)), (true, false), "{once:?} {kept:?}");
 }

@@ -120,12 +120,15 @@ fn bytes_signals_and_a_terminal_over_a_websocket() {
     talk.shows("ready\n");
     talk.say(&json!({"type": "signal", "signal": "SIGTERM"}));
     talk.ends(143, "signaled");
-    let terminal = json!({"command": "stty size; read x; stty size; sleep 1000", "terminal": {"rows": 24, "cols": 80}});
+    let marker = seconds(9);
+    let terminal = json!({"command": format!("stty size; read x; stty size; sleep {marker}"), "terminal": {"rows": 24, "cols": 80}});
     let mut talk = Talk::start(&served, &id, &terminal);
     talk.shows("24 80\r\n");
     talk.say(&json!({"type": "resize", "rows": 50, "cols": 132}));
     talk.write(b"\n");
     talk.shows("50 132\r\n");
+    // Before that the shell alone would have the key, and sleep nonetheless.
+    until(|| processes(&marker) == 1, "it sleeps");
     talk.write(b"\x03");
     talk.ends(130, "signaled");
     let mut talk = Talk::start(&served, &id, &json!({"command": "echo before; exec sleep 1000", "timeout": "300ms"}));
