@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
@@ -11,9 +11,10 @@ use crate::file::{open_write, read, write};
 use crate::limits::{CPU_PERIOD, cpu_list, cpu_weight, host_swaps, memory_value, pids_value};
 use crate::parent::{Made, Parent};
 use crate::usage::Clock;
-use crate::{CgroupError, Controller, ControllerSet, Host, Limits, Missing, Name, Version};
+use crate::{CgroupError, Controller, ControllerSet, Host, Limits, Missing, Name, Pressure, Version};
 
-/// The group of one sandbox. Used once: what a job leaves behind (page cache above all) is charged to whoever comes next.
+/// The group of one sandbox. What a job leaves behind (page cache above all) is charged to whoever comes next: so it is used once, unless [`Group::renew`] finds
+/// nothing left.
 ///
 /// Dropping it kills what is still in it and removes it, as far as that goes in a quarter of a second; [`Group::remove`] says whether it went.
 #[derive(Debug)]
@@ -23,9 +24,19 @@ pub struct Group {
     pub(crate) v1_tasks: Vec<OwnedFd>,
     pub(crate) unmetered: Vec<(Controller, Missing)>,
     pub(crate) weaker: Vec<String>,
+    /// What it was made to limit and measure.
+    pub(crate) limits: Limits,
+    /// Its limits are others, or not set yet.
+    pub(crate) unset: bool,
+    /// Somebody may find it again by its name ([`Group::keep`]).
+    pub(crate) kept: AtomicBool,
     /// The limit on memory last set, in bytes.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) clock: OnceLock<Clock>,
+    /// CPU time, in microseconds, that those before have used, where the kernel counts on: all of it, in user mode, in the kernel.
+    pub(crate) clock_before: [u64; 3],
+    /// The same of pressure.
+    pub(crate) pressure_before: Pressure,
     /// Highest value seen, for kernels that do not keep one.
     pub(crate) seen_memory: AtomicU64,
     pub(crate) seen_pids: AtomicU64,
@@ -42,7 +53,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn new(version: Version, controllers: ControllerSet, parent: Arc<Parent>, made: Made) -> Self {
+    pub(crate) fn new(version: Version, controllers: ControllerSet, parent: Arc<Parent>, made: Made) -> Self {
         Node { version, controllers, dir: made.dir, within: made.within, parent }
     }
 }
@@ -64,8 +75,13 @@ impl Host {
             v1_tasks: Vec::with_capacity(layout.v1.len()),
             unmetered: layout.missing,
             weaker: Vec::new(),
+            limits: limits.clone(),
+            unset: true,
+            kept: AtomicBool::new(false),
             memory_limit: None,
             clock: OnceLock::new(),
+            clock_before: [0; 3],
+            pressure_before: Pressure::default(),
             seen_memory: AtomicU64::new(0),
             seen_pids: AtomicU64::new(0),
         };
@@ -78,11 +94,7 @@ impl Host {
             let made = parent.make(name.as_str())?;
             group.nodes.push(Node::new(Version::V1, controllers, parent, made));
         }
-        group.apply(limits)?;
-        for node in group.nodes.iter().filter(|node| node.version == Version::V1) {
-            let tasks = open_write(&node.dir, "tasks").map_err(|errno| group.io("open", node, "tasks", errno))?;
-            group.v1_tasks.push(tasks);
-        }
+        group.make_ready()?;
         Ok(group)
     }
 }
@@ -175,6 +187,7 @@ impl Group {
         };
         self.weaker.extend(weaker);
         self.memory_limit = limit;
+        self.unset = true;
         Ok(())
     }
 
@@ -182,9 +195,34 @@ impl Group {
     ///
     /// # Errors
     /// [`CgroupError::Unable`] when the group was made without the pids controller.
-    pub fn set_pids(&self, limit: Option<u64>) -> Result<(), CgroupError> {
+    pub fn set_pids(&mut self, limit: Option<u64>) -> Result<(), CgroupError> {
         let node = self.node(Controller::Pids).ok_or_else(|| self.unable("limit tasks", "it was made without the pids controller"))?;
-        self.put(node, "pids.max", &pids_value(limit))
+        self.put(node, "pids.max", &pids_value(limit))?;
+        self.unset = true;
+        Ok(())
+    }
+
+    /// Sets its limits, and opens what its first process enters it by.
+    pub(crate) fn make_ready(&mut self) -> Result<(), CgroupError> {
+        // Nobody else changes them: who could write to a group could as well do so while its sandbox lives.
+        if std::mem::take(&mut self.unset) {
+            self.weaker.clear();
+            let limits = self.limits.clone();
+            self.apply(&limits)?;
+            self.unset = false;
+        }
+        self.v1_tasks.clear();
+        for node in self.nodes.iter().filter(|node| node.version == Version::V1) {
+            let tasks = open_write(&node.dir, "tasks").map_err(|errno| self.io("open", node, "tasks", errno))?;
+            self.v1_tasks.push(tasks);
+        }
+        Ok(())
+    }
+
+    /// What it was made to limit and measure.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn apply(&mut self, limits: &Limits) -> Result<(), CgroupError> {

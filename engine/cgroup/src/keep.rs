@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
@@ -12,7 +12,7 @@ use crate::file::open_dir;
 use crate::group::Node;
 use crate::parent::Parent;
 use crate::v2::node_name;
-use crate::{CgroupError, ControllerSet, Group, Limits, Name, Version};
+use crate::{CgroupError, ControllerSet, Group, Limits, Name, Pressure, Version};
 
 /// Where a group is in one hierarchy, for whoever finds it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Group {
         let failed = |errno| self.io("hold", node, "", errno);
         let directory = openat(&node.dir, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
         flock(&directory, FlockOperation::LockShared).map_err(failed)?;
+        self.kept.store(true, Ordering::Relaxed);
         Ok(Some(directory))
     }
 
@@ -77,8 +78,13 @@ impl Group {
             v1_tasks: Vec::new(),
             unmetered: Vec::new(),
             weaker: Vec::new(),
+            limits: limits.clone(),
+            unset: false,
+            kept: AtomicBool::new(true),
             memory_limit: limits.memory,
             clock: OnceLock::new(),
+            clock_before: [0; 3],
+            pressure_before: Pressure::default(),
             seen_memory: AtomicU64::new(0),
             seen_pids: AtomicU64::new(0),
         })

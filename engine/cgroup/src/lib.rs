@@ -55,6 +55,7 @@ mod pool;
 mod pressure;
 mod procfs;
 mod remove;
+mod renew;
 mod settle;
 mod usage;
 mod v1;

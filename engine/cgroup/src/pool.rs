@@ -1,80 +1,84 @@
-//! Groups made ahead: a group is used once, and making one takes a good part of what starting a sandbox takes.
+//! Groups that have served and serve again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{CgroupError, Group, Host, Limits, Name};
+use crate::{CgroupError, Group, Limits};
 
-/// Prepared groups, all with the same limits. The pool never refills itself: its owner calls [`Pool::fill`] when there is time.
+/// Spare groups: those of sandboxes that have ended, made as good as new ([`Group::renew`]). What cannot be is removed.
 #[derive(Debug)]
 pub struct Pool {
-    host: Arc<Host>,
-    limits: Limits,
-    ready: Mutex<Vec<Group>>,
+    most: usize,
+    /// `None`: it takes no more.
+    spare: Mutex<Option<Vec<Group>>>,
 }
 
 impl Pool {
-    /// An empty pool of groups with `limits`.
+    /// An empty one that keeps at most `most`.
     #[must_use]
-    pub fn new(host: Arc<Host>, limits: Limits) -> Pool {
-        Pool { host, limits, ready: Mutex::default() }
+    pub fn new(most: usize) -> Pool {
+        Pool { most, spare: Mutex::new(Some(Vec::new())) }
     }
 
-    /// Makes groups until `count` are ready; gives how many were made.
-    ///
-    /// # Errors
-    /// As for [`Host::create`]; those made before stay ready.
-    pub fn fill(&self, count: usize) -> Result<usize, CgroupError> {
-        let mut made = 0;
-        while self.len() < count {
-            // Made outside the lock: who takes one does not wait for it.
-            let group = self.make()?;
-            self.ready().push(group);
-            made += 1;
+    /// One that limits and measures just this, if there is one.
+    #[must_use]
+    pub fn take(&self, limits: &Limits) -> Option<Group> {
+        let mut spare = self.spare();
+        let spare = spare.as_mut()?;
+        let at = spare.iter().rposition(|group| group.limits() == limits)?;
+        Some(spare.swap_remove(at))
+    }
+
+    /// Takes a group whose processes have ended or are about to. Waits for that a moment; so it is not for a thread that somebody waits for.
+    pub fn put(&self, mut group: Group) {
+        // One that cannot be made as good as new, for whatever reason, is removed by its drop.
+        let room = |spare: &Option<Vec<Group>>| spare.as_ref().is_some_and(|spare| spare.len() < self.most);
+        if !room(&self.spare()) || !group.renew().unwrap_or(false) {
+            return;
         }
-        Ok(made)
+        let mut spare = self.spare();
+        if room(&spare)
+            && let Some(spare) = &mut *spare
+        {
+            spare.push(group);
+        }
     }
 
-    /// A group nobody has used; made now when none is ready. Limits other than the pool's: [`Group::set_memory`], [`Group::set_pids`].
-    ///
-    /// # Errors
-    /// As for [`Host::create`].
-    pub fn take(&self) -> Result<Group, CgroupError> {
-        let ready = self.ready().pop();
-        ready.map_or_else(|| self.make(), Ok)
-    }
-
-    /// How many are ready.
+    /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ready().len()
+        self.spare().as_ref().map_or(0, Vec::len)
     }
 
-    /// Whether none is ready.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes all that are ready; the pool stays usable.
+    /// Removes all there are; it can be filled again.
     ///
     /// # Errors
     /// The first failure of [`Group::remove`]; the others are tried all the same.
     pub fn clear(&self) -> Result<(), CgroupError> {
-        let groups = std::mem::take(&mut *self.ready());
-        let failures: Vec<_> = groups.into_iter().filter_map(|mut group| group.remove().err()).collect();
-        failures.into_iter().next().map_or(Ok(()), Err)
+        let groups = self.spare().as_mut().map(std::mem::take).unwrap_or_default();
+        remove(groups)
     }
 
-    fn make(&self) -> Result<Group, CgroupError> {
-        let name = Name::fresh().map_err(|error| CgroupError::Io {
-            action: "read",
-            path: "/proc/self/stat".into(),
-            errno: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
-        })?;
-        self.host.create(&name, &self.limits)
+    /// Removes all there are, and from now on whatever is put in.
+    ///
+    /// # Errors
+    /// As for [`Pool::clear`].
+    pub fn close(&self) -> Result<(), CgroupError> {
+        let groups = self.spare().take().unwrap_or_default();
+        remove(groups)
     }
 
-    fn ready(&self) -> std::sync::MutexGuard<'_, Vec<Group>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    fn spare(&self) -> MutexGuard<'_, Option<Vec<Group>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn remove(groups: Vec<Group>) -> Result<(), CgroupError> {
+    let failures: Vec<_> = groups.into_iter().filter_map(|mut group| group.remove().err()).collect();
+    failures.into_iter().next().map_or(Ok(()), Err)
 }

@@ -11,6 +11,12 @@ pub struct Stall {
     pub full: u64,
 }
 
+impl Stall {
+    fn since(self, before: Stall) -> Stall {
+        Stall { some: self.some.saturating_sub(before.some), full: self.full.saturating_sub(before.full) }
+    }
+}
+
 /// Pressure on a group. `None` where the kernel does not measure it (built without it, booted with `psi=0`, or on v1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
@@ -29,8 +35,12 @@ impl Group {
     /// Whatever reading gives, but for a kernel that does not measure pressure.
     pub fn pressure(&self) -> Result<Pressure, CgroupError> {
         let Some(node) = self.nodes.iter().find(|node| node.version == Version::V2) else { return Ok(Pressure::default()) };
-        let stall = |file| Ok(self.content(node, file)?.and_then(|content| parse(&content)));
-        Ok(Pressure { cpu: stall("cpu.pressure")?, memory: stall("memory.pressure")?, io: stall("io.pressure")? })
+        let stall = |file, before: Option<Stall>| {
+            let counted = self.content(node, file)?.and_then(|content| parse(&content));
+            Ok(counted.map(|counted| counted.since(before.unwrap_or_default())))
+        };
+        let Pressure { cpu, memory, io } = self.pressure_before;
+        Ok(Pressure { cpu: stall("cpu.pressure", cpu)?, memory: stall("memory.pressure", memory)?, io: stall("io.pressure", io)? })
     }
 }
 

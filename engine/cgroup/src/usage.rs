@@ -84,7 +84,21 @@ impl Group {
                 self.clock.get_or_init(|| if node.version == Version::V2 { Clock::V2(fd) } else { Clock::V1(fd) })
             }
         };
-        clock.usec().map_err(failed)?.ok_or_else(|| self.malformed(node, file, "a count of CPU time"))
+        let counted = clock.usec().map_err(failed)?.ok_or_else(|| self.malformed(node, file, "a count of CPU time"))?;
+        Ok(counted.saturating_sub(self.clock_before[0]))
+    }
+
+    /// Counts CPU time from now on.
+    pub(crate) fn restart_clock(&mut self) -> Result<(), CgroupError> {
+        self.clock_before = [0; 3];
+        let Some(node) = self.clock_node() else { return Ok(()) };
+        if node.version == Version::V1 {
+            return self.put(node, clock_file(node), "0");
+        }
+        let mut usage = Usage::default();
+        self.read_cpu(node, &mut usage)?;
+        self.clock_before = [usage.cpu, usage.cpu_user, usage.cpu_system].map(|reading| reading.map_or(0, |reading| reading.value));
+        Ok(())
     }
 
     /// Everything the group can say of what it used.
@@ -131,9 +145,11 @@ impl Group {
         if let Some(Clock::V2(fd)) = self.clock.get() {
             let stat = read_all(fd.as_fd()).map_err(|errno| self.io("read", node, "cpu.stat", errno))?;
             // All from one reading, so that the parts add up.
-            usage.cpu = reading(keyed(&stat, "usage_usec"), CPU_V2);
-            usage.cpu_user = reading(keyed(&stat, "user_usec"), "cgroup v2 cpu.stat user_usec");
-            usage.cpu_system = reading(keyed(&stat, "system_usec"), "cgroup v2 cpu.stat system_usec");
+            let [all, user, system] = self.clock_before;
+            let since = |key, before| keyed(&stat, key).map(|counted| counted.saturating_sub(before));
+            usage.cpu = reading(since("usage_usec", all), CPU_V2);
+            usage.cpu_user = reading(since("user_usec", user), "cgroup v2 cpu.stat user_usec");
+            usage.cpu_system = reading(since("system_usec", system), "cgroup v2 cpu.stat system_usec");
         }
         Ok(())
     }
@@ -196,14 +212,14 @@ impl Group {
         }
     }
 
-    fn number(&self, node: &Node, file: &str) -> Result<Option<u64>, CgroupError> {
+    pub(crate) fn number(&self, node: &Node, file: &str) -> Result<Option<u64>, CgroupError> {
         match self.content(node, file)? {
             Some(content) => number(&content).map(Some).ok_or_else(|| self.malformed(node, file, "a number")),
             None => Ok(None),
         }
     }
 
-    fn number_that_must_be(&self, node: &Node, file: &str) -> Result<u64, CgroupError> {
+    pub(crate) fn number_that_must_be(&self, node: &Node, file: &str) -> Result<u64, CgroupError> {
         self.number(node, file)?.ok_or_else(|| self.io("read", node, file, Errno::NOENT))
     }
 

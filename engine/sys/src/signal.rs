@@ -140,17 +140,23 @@ pub fn send(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
 
 /// Puts one signal back to its default (`rt_sigaction(2)`). What this program ignores (see [`ignore`]) stays so across clone and exec. Child-safe.
 pub fn set_default(signal: i32) {
-    dispose(signal, libc::SIG_DFL as u64);
+    dispose(signal, libc::SIG_DFL as u64, 0);
+}
+
+/// Children that end leave nothing to wait for (`SA_NOCLDWAIT`, sigaction(2)); `wait_pid` of one still returns when it has ended, with `ECHILD`. Not inherited by
+/// [`clone3`](crate::clone::clone3) nor across an execution. Child-safe.
+pub fn reap_at_once() {
+    dispose(libc::SIGCHLD, libc::SIG_DFL as u64, libc::SA_NOCLDWAIT as u64);
 }
 
 /// Ignores one signal (`rt_sigaction(2)`). Child-safe.
 pub fn ignore(signal: i32) {
-    dispose(signal, libc::SIG_IGN as u64);
+    dispose(signal, libc::SIG_IGN as u64, 0);
 }
 
-fn dispose(signal: i32, handler: u64) {
-    // struct kernel_sigaction of any architecture fits, and begins with the handler; zeros mean no flags, empty mask.
-    let action = [handler, 0, 0, 0, 0, 0, 0, 0];
+fn dispose(signal: i32, handler: u64, flags: u64) {
+    // struct kernel_sigaction of any architecture fits, and begins with handler and flags; zeros mean no restorer, empty mask.
+    let action = [handler, flags, 0, 0, 0, 0, 0, 0];
     // SAFETY: the kernel reads its struct from these words, which live across the call; the set size is 8 bytes, as told. The handler is one of the two numbers that
     // stand for none, so no code runs by it.
     let _ = unsafe {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Waits until no more than `alive` sandboxes of this process have control groups; groups go last, when everything in them is gone.
+/// Waits until no more than `alive` sandboxes of this process have anything in their control groups; empty ones are kept for a moment, for the next sandboxes.
 ///
 /// # Errors
 /// When that takes more than ten seconds.
@@ -23,7 +23,7 @@ pub fn cleared(alive: usize) -> Result<()> {
     }
 }
 
-/// Sandboxes of this process that have a control group, each counted once however many hierarchies there are.
+/// Sandboxes of this process that have a control group with a process in it, each counted once however many hierarchies there are.
 fn own_groups() -> usize {
     let prefix = format!("enclos-{}-", std::process::id());
     let mut names = std::collections::BTreeSet::new();
@@ -35,7 +35,12 @@ fn own_groups() -> usize {
                 continue;
             }
             match entry.file_name().to_str() {
-                Some(name) if name.starts_with(&prefix) => drop(names.insert(name.to_owned())),
+                Some(name) if name.starts_with(&prefix) => {
+                    // Gone meanwhile: nothing is in it.
+                    if std::fs::read(entry.path().join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty()) {
+                        names.insert(name.to_owned());
+                    }
+                }
                 _ => pending.push(entry.path()),
             }
         }

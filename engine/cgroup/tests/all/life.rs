@@ -1,7 +1,6 @@
 //! Groups come and go, and nothing stays behind.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enclos_cgroup::{CgroupError, Controller, Group, Host, Limits, Meters, Name, Pool};
@@ -127,28 +126,6 @@ fn groups_made_inside_a_group_go_with_it() {
         std::fs::create_dir(path.join("enclos-c")).unwrap();
         group.remove().unwrap();
         assert!(!path.exists());
-    }
-}
-
-#[test]
-fn a_pool_hands_out_each_group_once_and_leaves_nothing() {
-    for host in hosts("a_pool_hands_out_each_group_once_and_leaves_nothing", &[Controller::CpuAcct]) {
-        let limits = all_it_can(&host);
-        let pool = Pool::new(Arc::new(host), limits);
-        assert_eq!(pool.fill(3).unwrap(), 3);
-        assert_eq!(pool.fill(3).unwrap(), 0);
-        let groups: Vec<Group> = (0..5).map(|_| pool.take().unwrap()).collect();
-        assert!(pool.is_empty());
-        let names: std::collections::HashSet<_> = groups.iter().map(|group| group.name().clone()).collect();
-        assert_eq!(names.len(), 5, "two were made on the spot, and all differ");
-        let mut all: Vec<PathBuf> = groups.iter().flat_map(paths).collect();
-        pool.fill(2).unwrap();
-        let spare = pool.take().unwrap();
-        all.extend(paths(&spare));
-        drop((groups, spare));
-        pool.clear().unwrap();
-        assert!(all.iter().all(|path| !path.exists()));
-        assert!(pool.is_empty());
     }
 }
 

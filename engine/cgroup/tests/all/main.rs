@@ -10,5 +10,6 @@ mod meters;
 mod missing;
 mod orphans;
 mod real;
+mod renew;
 mod signals;
 mod stress;

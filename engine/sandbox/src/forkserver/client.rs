@@ -9,7 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use enclos_cgroup::{Group, Host, Name, reap_orphans};
+use enclos_cgroup::{Group, Host, Name, Pool as Groups, reap_orphans};
 use enclos_spec::Policy;
 use enclos_spec::plan::{FilterSource, Plan};
 use enclos_sys::Errno;
@@ -110,6 +110,8 @@ impl Launcher {
     fn prepare(&self, policy: &Policy, living: Option<Option<&Path>>) -> Result<Template> {
         crate::exec_request::refuse_stream_files(policy)?;
         let (retire, retired) = channel();
+        let groups = Arc::new(Groups::new(SPARE_GROUPS));
+        let spare = Arc::clone(&groups);
         let inner = Arc::new(TemplateInner {
             launcher: self.clone(),
             facts: Arc::new(Facts::probe()?),
@@ -120,11 +122,12 @@ impl Launcher {
             living: living.is_some(),
             workspace: living.flatten().map(Path::to_owned),
             ahead: OnceLock::new(),
+            groups,
             retire,
         });
         std::thread::Builder::new()
             .name("enclos-retire".to_owned())
-            .spawn(move || super::pool::retire(&retired))
+            .spawn(move || super::pool::retire(&retired, &spare))
             .map_err(|e| Failure::about(Stage::Prepare, errno_of(&e), "retiring thread"))?;
         // The first slot now, so that a template that cannot be is refused here.
         if inner.brings_trees() {
@@ -182,8 +185,20 @@ pub(super) struct TemplateInner {
     pub(super) workspace: Option<PathBuf>,
     /// Wakes who keeps sandboxes parked.
     pub(super) ahead: OnceLock<Sender<()>>,
+    /// Groups of sandboxes that are gone, for those to come.
+    groups: Arc<Groups>,
     retire: Sender<Retired>,
 }
+
+impl Drop for TemplateInner {
+    fn drop(&mut self) {
+        // Those that are put in from now on are removed at once. One that cannot be removed is a leftover, which the next start of a launcher looks for.
+        let _ = self.groups.close();
+    }
+}
+
+/// Most spare groups that a template holds.
+const SPARE_GROUPS: usize = 16;
 
 /// One slot of a template.
 #[derive(Debug)]
@@ -386,6 +401,9 @@ impl TemplateInner {
 
     fn group(&self, planned: &Planned) -> Result<Option<Group>> {
         let Some(limits) = &planned.limits.group else { return Ok(None) };
+        if let Some(spare) = self.groups.take(limits) {
+            return Ok(Some(spare));
+        }
         let name = Name::fresh().map_err(|e| Failure::new(Stage::Cgroup, errno_of(&e)))?;
         Ok(Some(self.facts.cgroups.create(&name, limits)?))
     }

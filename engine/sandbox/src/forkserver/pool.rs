@@ -1,22 +1,33 @@
 //! Ahead of demand and behind it: sandboxes parked before they are asked for, and cleared away after they have answered.
 
 use std::sync::Weak;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use enclos_cgroup::Pool as Groups;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::client::{Retired, Template, TemplateInner};
 use crate::command::Command;
 use crate::error::Result;
 
-/// Removes the control groups of sandboxes that end, off the request's path, until the template is gone.
-pub(super) fn retire(retired: &Receiver<Retired>) {
-    while let Ok(Retired { pidfd, group }) = retired.recv() {
-        // Init has been told to end, or has; with it everything in its pid namespace.
-        while let Err(enclos_sys::Errno::INTR) = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) {}
-        // Dropping a group removes it.
-        drop(group);
+/// How long spare groups are kept with nobody asking for one: between the jobs of a busy server, and not beside an idle one.
+const SPARE: Duration = Duration::from_secs(1);
+
+/// Makes the control groups of sandboxes that end ready for the next ones, off the request's path, until the template is gone. What is not used again soon is removed.
+pub(super) fn retire(retired: &Receiver<Retired>, groups: &Groups) {
+    loop {
+        let next = if groups.is_empty() { retired.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { retired.recv_timeout(SPARE) };
+        match next {
+            Ok(Retired { pidfd, group }) => {
+                // Init has been told to end, or has; with it everything in its pid namespace.
+                while let Err(enclos_sys::Errno::INTR) = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) {}
+                groups.put(group);
+            }
+            // One that cannot be removed is a leftover, which the next start of a launcher looks for.
+            Err(RecvTimeoutError::Timeout) => drop(groups.clear()),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use enclos_spec::plan::{FilterSource, Op, Plan, ProcCover, Source};
 use enclos_sys::child::exit;
 use enclos_sys::clone::{NamespaceFlags, Stack, clone3};
 use enclos_sys::wait::{Wait, wait_pid};
-use enclos_sys::{Errno, capability, fd, seccomp};
+use enclos_sys::{Errno, capability, fd, seccomp, signal};
 use rustix::process::Pid;
 
 use crate::child::program::Park;
@@ -200,6 +200,8 @@ pub fn run(context: &SlotContext) -> ! {
     match set_up {
         Err(fault) => child::fail(base, fault),
         Ok(root) => {
+            // Nobody asks how a sandbox ended, and until it is waited for its group counts its init.
+            signal::reap_at_once();
             let _ = rustix::net::send(&base.control, &Reply::Ready { parked: 0 }.encode(), rustix::net::SendFlags::NOSIGNAL);
             // Nothing of the root is dropped: its descriptors were closed with all others.
             std::mem::forget(root);

@@ -3,6 +3,7 @@
 
 mod commands;
 mod files;
+mod groups;
 mod hosts;
 mod kept;
 mod living;
