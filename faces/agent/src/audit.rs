@@ -1,10 +1,11 @@
 //! Who did what: one line of JSON for each call that changes or runs something.
 //!
 //! ```json
-//! {"at":1764120000000,"who":"alice","what":"exec","which":"sb_0123456789abcdef","outcome":"ok"}
+//! {"at":1764120000000,"who":"alice","what":"exec","which":"sb_0123456789abcdef","outcome":"ok","verdict":"ended","exit_code":0}
 //! ```
 //!
-//! No line holds a command, its output or the contents of a file.
+//! `outcome` is of the call, `verdict` and `exit_code` of the command that it ran. What a session is asked for has the session as `which`, and its
+//! sandbox beside. No line holds a command, its output or the contents of a file.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,8 +15,9 @@ use std::sync::{Mutex, PoisonError};
 use enclos_host::tracing;
 use serde::Serialize;
 
-use crate::api::AgentError;
+use crate::api::{AgentError, ExecResult, Result, Verdict};
 use crate::core::clock::now;
+use crate::figures;
 
 /// The file; or none.
 #[derive(Debug)]
@@ -29,9 +31,45 @@ struct Line<'a> {
     who: &'a str,
     what: &'a str,
     which: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
     outcome: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+}
+
+/// What else is known of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The sandbox of the session that is meant.
+    pub sandbox: Option<&'a str>,
+    /// The session that was made.
+    pub session: Option<&'a str>,
+    /// How a command ended.
+    pub verdict: Option<Verdict>,
+    /// What a command or a shell ended with.
+    pub exit_code: Option<i32>,
+}
+
+impl<'a> About<'a> {
+    /// How a command ended, if it was run.
+    #[must_use]
+    pub fn command(done: &Result<ExecResult>) -> About<'a> {
+        let ended = |result: &ExecResult| About { verdict: Some(result.verdict), exit_code: Some(result.exit_code), ..About::default() };
+        done.as_ref().map(ended).unwrap_or_default()
+    }
+
+    /// The session that is meant is of this sandbox.
+    #[must_use]
+    pub fn of(self, sandbox: Option<&'a str>) -> About<'a> {
+        About { sandbox, ..self }
+    }
 }
 
 impl Audit {
@@ -50,9 +88,16 @@ impl Audit {
 
     /// Adds a line.
     pub fn write(&self, who: &str, what: &str, which: &str, failed: Option<&AgentError>) {
+        self.write_about(who, what, which, About::default(), failed);
+    }
+
+    /// Adds a line that says more.
+    pub fn write_about(&self, who: &str, what: &str, which: &str, about: About<'_>, failed: Option<&AgentError>) {
         let Some(file) = &self.file else { return };
         let outcome = failed.map_or("ok", word);
-        let line = Line { at: now(), who, what, which, outcome, why: failed.map(ToString::to_string) };
+        let About { sandbox, session, verdict, exit_code } = about;
+        let (verdict, why) = (verdict.map(figures::word), failed.map(ToString::to_string));
+        let line = Line { at: now(), who, what, which, sandbox, session, outcome, verdict, exit_code, why };
         let Ok(mut text) = serde_json::to_vec(&line) else { return };
         text.push(b'\n');
         // One write, so that lines stay whole.

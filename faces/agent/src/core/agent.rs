@@ -11,6 +11,7 @@ use crate::api::{
     FilePart, FileRange, Image, Interaction, NewCodebase, NewSandbox, NewSession, Page, PageRequest, Result, Rule, Sandbox, SandboxFilter,
     Session, Snapshot, Terminal, TreeEntry, Uploaded, Version, WatchEvent, Watcher,
 };
+use crate::audit::{About, Audit};
 use crate::exec::{self, Limits};
 use crate::session;
 use crate::state;
@@ -20,6 +21,33 @@ impl LocalAgent {
     fn audited<T>(&self, caller: &Caller, what: &str, which: &str, done: Result<T>) -> Result<T> {
         self.inner.audit.write(&caller.name, what, which, done.as_ref().err());
         done
+    }
+
+    /// The same for a command.
+    fn audited_command(&self, caller: &Caller, what: &str, which: &str, done: Result<ExecResult>) -> Result<ExecResult> {
+        self.inner.audit.write_about(&caller.name, what, which, About::command(&done), done.as_ref().err());
+        done
+    }
+
+    /// The sandbox of a session.
+    fn sandbox_of(&self, session: &str) -> Option<String> {
+        self.inner.sessions.get(session).map(|session| session.sandbox.clone())
+    }
+}
+
+/// Who holds a terminal; that it was left is written down, then the next may come.
+struct Attached {
+    place: Option<Box<dyn Send>>,
+    audit: std::sync::Arc<Audit>,
+    who: std::sync::Arc<str>,
+    id: String,
+    sandbox: Option<String>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.audit.write_about(&self.who, "session.detach", &self.id, About::default().of(self.sandbox.as_deref()), None);
+        self.place = None;
     }
 }
 
@@ -117,7 +145,8 @@ impl Inner {
             exit_code: None,
         };
         let number = self.number();
-        let start = session::Start { life: &life, new, output: self.settings.output, running, share };
+        let start =
+            session::Start { life: &life, new, output: self.settings.output, running, share, audit: std::sync::Arc::clone(&self.audit) };
         let session = std::sync::Arc::new(session::Session::start(number, record, &entry.owner, start)?);
         // Before a command holds it.
         let kept = self.keeps().then(|| session.keep()).flatten();
@@ -295,7 +324,7 @@ impl Agent for LocalAgent {
 
     fn exec(&self, caller: &Caller, id: &str, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
         let done = self.inner.visible(caller, id).and_then(|entry| self.inner.execute(&entry, exec, None, cancel, watcher));
-        self.audited(caller, "exec", id, done)
+        self.audited_command(caller, "exec", id, done)
     }
 
     fn interact(
@@ -314,16 +343,18 @@ impl Agent for LocalAgent {
             }
             self.inner.execute(&entry, exec, Some(with), cancel, watcher)
         };
-        self.audited(caller, "exec", id, run())
+        self.audited_command(caller, "exec", id, run())
     }
 
     fn run(&self, caller: &Caller, new: &NewSandbox, exec: &Exec, cancel: &Cancel, watcher: &dyn Watcher) -> Result<ExecResult> {
-        self.audited(caller, "run", "", self.inner.run_once(caller, new, exec, cancel, watcher))
+        self.audited_command(caller, "run", "", self.inner.run_once(caller, new, exec, cancel, watcher))
     }
 
     fn create_session(&self, caller: &Caller, sandbox: &str, new: &NewSession) -> Result<Session> {
         let done = self.inner.open_session(caller, sandbox, new).map(|session| session.known(&self.inner.state).shown());
-        self.audited(caller, "session.create", sandbox, done)
+        let about = About { session: done.as_ref().ok().map(|made: &Session| made.id.as_str()), ..About::default() };
+        self.inner.audit.write_about(&caller.name, "session.create", sandbox, about, done.as_ref().err());
+        done
     }
 
     fn session(&self, caller: &Caller, id: &str) -> Result<Session> {
@@ -371,12 +402,18 @@ impl Agent for LocalAgent {
             entry.touch();
             done.inspect(|result| self.inner.figures.command(result.verdict))
         };
-        self.audited(caller, "session.exec", id, run())
+        let done = run();
+        let sandbox = self.sandbox_of(id);
+        self.inner.audit.write_about(&caller.name, "session.exec", id, About::command(&done).of(sandbox.as_deref()), done.as_ref().err());
+        done
     }
 
     fn attach(&self, caller: &Caller, id: &str) -> Result<Terminal> {
-        let attach = || self.inner.visible_session(caller, id)?.attach(&self.inner.state);
-        self.audited(caller, "session.attach", id, attach())
+        let done = self.inner.visible_session(caller, id).and_then(|session| session.attach(&self.inner.state));
+        let sandbox = self.sandbox_of(id);
+        self.inner.audit.write_about(&caller.name, "session.attach", id, About::default().of(sandbox.as_deref()), done.as_ref().err());
+        let (audit, who, id) = (std::sync::Arc::clone(&self.inner.audit), std::sync::Arc::clone(&caller.name), id.to_owned());
+        done.map(|terminal| Terminal { place: Box::new(Attached { place: Some(terminal.place), audit, who, id, sandbox }), ..terminal })
     }
 
     fn read_file(&self, caller: &Caller, sandbox: &str, path: &str, range: FileRange) -> Result<FilePart> {

@@ -88,7 +88,7 @@ impl Inner {
         let life = entry.life()?;
         let running = life.begin(u64::MAX).ok()?;
         let share = self.quotas.take_any(&entry.owner, Counted::Sessions);
-        let adopted = Adopted { life: &life, item, output: self.settings.output, running, share };
+        let adopted = Adopted { life: &life, item, output: self.settings.output, running, share, audit: Arc::clone(&self.audit) };
         let session = Session::adopt(number, record.clone(), &entry.owner, adopted);
         if session.is_none() {
             self.let_go(&record.id);

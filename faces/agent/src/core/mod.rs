@@ -80,7 +80,7 @@ pub(crate) struct Inner {
     quotas: Arc<Quotas>,
     next_number: AtomicU64,
     figures: Figures,
-    audit: Audit,
+    audit: Arc<Audit>,
     /// Sandboxes without a codebase stand on this one, which nobody sees.
     nowhere: String,
     timer: expiry::Timer,
@@ -142,7 +142,7 @@ impl LocalAgent {
             quotas: Arc::default(),
             next_number: AtomicU64::new(1),
             figures: Figures::default(),
-            audit,
+            audit: Arc::new(audit),
             nowhere,
             timer: expiry::Timer::default(),
             ground: growth::Ground::new(&at).map_err(|error| fault::internal("the directory of the state", &error))?,

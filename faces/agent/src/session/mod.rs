@@ -15,6 +15,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::api::{AgentError, Cancel, ExecResult, NewSession, Result, Terminal, Verdict, Watcher};
+use crate::audit::{About, Audit};
 use crate::core::clock::now;
 use crate::core::life::{Life, Running};
 use crate::core::quota::Share;
@@ -40,6 +41,8 @@ pub struct Session {
     turns: Turns,
     alive: Mutex<Option<Alive>>,
     reins: Mutex<Option<Reins>>,
+    /// Where its end is written down; `None`: it has ended.
+    audit: Option<Arc<Audit>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl Session {
                 (What::Shell(Box::new(shell)), reins)
             }
         };
-        let session = Session::closed(number, record, owner);
+        let session = Session { audit: Some(start.audit), ..Session::closed(number, record, owner) };
         *session.reins.lock().unwrap_or_else(PoisonError::into_inner) = Some(reins);
         *session.lock() = Some(Alive { what, _running: start.running, _share: start.share });
         Ok(session)
@@ -102,7 +105,7 @@ impl Session {
 
     /// Goes on with one that another server has kept; `None`: there is nothing to go on with.
     pub fn adopt(number: u64, record: state::Session, owner: &str, adopted: Adopted<'_>) -> Option<Session> {
-        let Adopted { life, item, output, running, share } = adopted;
+        let Adopted { life, item, output, running, share, audit } = adopted;
         let pid = std::str::from_utf8(&item.record).ok()?.parse().ok()?;
         let (what, reins) = if record.terminal {
             let screen = Screen::adopt(life, pid, item.descriptors)?;
@@ -113,7 +116,7 @@ impl Session {
             let reins = shell.reins();
             (What::Shell(Box::new(shell)), reins)
         };
-        let session = Session::closed(number, record, owner);
+        let session = Session { audit: Some(audit), ..Session::closed(number, record, owner) };
         *session.reins.lock().unwrap_or_else(PoisonError::into_inner) = Some(reins);
         *session.lock() = Some(Alive { what, _running: running, _share: share });
         Some(session)
@@ -131,6 +134,7 @@ impl Session {
             turns: Turns::default(),
             alive: Mutex::default(),
             reins: Mutex::default(),
+            audit: None,
         }
     }
 
@@ -227,6 +231,10 @@ impl Session {
             let record = state::Session { closed_at: Some(now()), exit_code: code, ..(*was).clone() };
             // What is not written is found closed at the next start all the same: nothing of it lives then.
             let _ = state.put_session(self.number, &record);
+            if let Some(audit) = &self.audit {
+                let about = About { exit_code: code, ..About::default() }.of(Some(&self.sandbox));
+                audit.write_about(&self.owner, "session.end", &self.id, about, None);
+            }
             *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
         }
         *alive = None;
@@ -246,6 +254,8 @@ pub struct Adopted<'a> {
     pub running: Running,
     /// Counts it for its owner.
     pub share: Share,
+    /// Where its end is written down.
+    pub audit: Arc<Audit>,
 }
 
 /// What it takes to start one.
@@ -261,4 +271,6 @@ pub struct Start<'a> {
     pub running: Running,
     /// Counts it for its owner.
     pub share: Share,
+    /// Where its end is written down.
+    pub audit: Arc<Audit>,
 }

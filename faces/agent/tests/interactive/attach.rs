@@ -10,14 +10,14 @@ use enclos_proto::tonic::{Code, Status, Streaming};
 
 use crate::served::{Served, feed, processes, refused, seconds, until};
 
-struct Terminal<'a> {
+pub struct Terminal<'a> {
     served: &'a Served,
     say: Option<mpsc::Sender<proto::TerminalInput>>,
     shown: Streaming<proto::TerminalOutput>,
-    session: String,
+    pub session: String,
 }
 
-fn new(sandbox: &str) -> proto::Open {
+pub fn new(sandbox: &str) -> proto::Open {
     proto::Open { sandbox_id: sandbox.to_owned(), size: Some(proto::Size { rows: 24, cols: 80 }), ..proto::Open::default() }
 }
 
@@ -40,16 +40,16 @@ impl<'a> Terminal<'a> {
         Ok(terminal)
     }
 
-    fn open(served: &'a Served, open: proto::Open) -> Terminal<'a> {
+    pub fn open(served: &'a Served, open: proto::Open) -> Terminal<'a> {
         Terminal::begin(served, "secret", Input::Open(open)).unwrap()
     }
 
-    fn say(&self, input: Input) {
+    pub fn say(&self, input: Input) {
         let say = self.say.as_ref().unwrap().send(proto::TerminalInput { input: Some(input) });
         self.served.block(say).unwrap();
     }
 
-    fn types(&self, keys: &[u8]) {
+    pub fn types(&self, keys: &[u8]) {
         self.say(Input::Data(Bytes::copy_from_slice(keys)));
     }
 
@@ -70,7 +70,7 @@ impl<'a> Terminal<'a> {
     }
 
     /// What it shows from here on, and what its program ended with.
-    fn rest(&mut self) -> Result<(Vec<u8>, Option<proto::TerminalExit>), Status> {
+    pub fn rest(&mut self) -> Result<(Vec<u8>, Option<proto::TerminalExit>), Status> {
         let (mut text, mut exit) = (Vec::new(), None);
         while let Some(output) = self.next()? {
             assert!(exit.is_none(), "{output:?} after the end");

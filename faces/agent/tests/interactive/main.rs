@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod audit;
 mod fuzz;
 mod held_up;
 mod run;

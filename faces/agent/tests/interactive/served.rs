@@ -21,8 +21,9 @@ use enclos_proto::tonic::codegen::tokio_stream::Stream;
 use enclos_proto::tonic::transport::{Channel, Endpoint};
 use enclos_proto::tonic::{Request, Status};
 use enclos_testkit::http::PATIENCE;
+use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, caller};
 
 const KEYS: &[Setting] = &[Setting { key: "keys", kind: Kind::Tables(KEY_SETTINGS), default: "", help: "" }];
 
@@ -47,7 +48,10 @@ impl Served {
 
     /// With another patience for clients.
     pub fn waiting(patience: Duration) -> Served {
-        let world = World::new();
+        let directory = tempfile::tempdir().unwrap();
+        let audit = directory.path().join("audit.jsonl");
+        let agent = World::open(directory.path(), &format!("[agent]\naudit = {audit:?}"));
+        let world = World { agent, caller: caller("alice"), directory };
         let groups = [sandbox_v1::SETTINGS, native::SETTINGS, KEYS];
         let settings = Settings::read(&groups, TWO_KEYS, &[]).unwrap();
         let (runtime, stop) = (Runtime::new().unwrap(), Stop::default());
@@ -86,6 +90,20 @@ impl Served {
 
     pub fn block<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// What was written down about this sandbox, or session, in this kind of call; it comes when the call has ended.
+    #[track_caller]
+    pub fn audited(&self, what: &str, which: &str) -> Value {
+        let found = || {
+            let text = std::fs::read_to_string(self.world.directory.path().join("audit.jsonl")).unwrap();
+            let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            lines.find(|line| line["what"] == what && line["which"] == which)
+        };
+        until(|| found().is_some(), what);
+        let mut line = found().unwrap();
+        assert!(line.as_object_mut().unwrap().remove("at").unwrap().as_i64() > Some(1_700_000_000_000));
+        line
     }
 
     /// A sandbox that runs.

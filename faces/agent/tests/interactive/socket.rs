@@ -13,7 +13,7 @@ use enclos_testkit::http::PATIENCE;
 
 use crate::served::{Served, processes, seconds, until};
 
-struct Talk(WebSocket<TcpStream>);
+pub struct Talk(WebSocket<TcpStream>);
 
 fn data(event: &Value) -> Vec<u8> {
     let text = event["data"].as_str().unwrap();
@@ -36,7 +36,7 @@ impl Talk {
         }
     }
 
-    fn start(served: &Served, sandbox: &str, request: &Value) -> Talk {
+    pub fn start(served: &Served, sandbox: &str, request: &Value) -> Talk {
         let mut talk = Talk::connect(served, sandbox, "secret").unwrap();
         talk.say(request);
         talk
@@ -79,7 +79,7 @@ impl Talk {
     }
 
     /// Both outputs from here on, and the last event.
-    fn rest(&mut self) -> ([Vec<u8>; 2], Value) {
+    pub fn rest(&mut self) -> ([Vec<u8>; 2], Value) {
         let (mut outputs, mut last) = ([Vec::new(), Vec::new()], Value::Null);
         while let Some(event) = self.event() {
             assert!(last.is_null(), "{event} after the end");
