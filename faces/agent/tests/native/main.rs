@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../certified/asking.rs"]
+mod asking;
 mod changes;
 mod codebases;
 mod commands;

@@ -2,53 +2,33 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
-use enclos_host::tls::{Client, Connected};
-use enclos_testkit::certificates::{Authorities, Papers};
+use enclos_host::tls::Connected;
+use enclos_testkit::certificates::Papers;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Error, Message, WebSocket, client};
 
-use super::fake::PATIENCE;
+use super::asking;
 use super::world::World;
 
 const KEYS: &str = "[[keys]]\nname = \"ann\"\ncertificates = [\"cn:ann\"]\n[[keys]]\nname = \"bob\"\ncertificates = [\"cn:bob\"]\n";
 
-struct Asking {
-    world: World,
-    authorities: Authorities,
-    directory: TempDir,
-}
+type Asking = asking::Asking<World>;
 
 impl Asking {
     fn new() -> Asking {
-        let directory = TempDir::new().unwrap();
-        let authorities = Authorities::new(directory.path());
-        let world = World::with(&format!("{}{KEYS}", Authorities::config(directory.path(), true)));
-        Asking { world, authorities, directory }
+        Asking::serving(KEYS, World::with)
     }
 
     fn connect(&self, papers: Option<&Papers>) -> std::io::Result<Connected> {
-        let ca = self.directory.path().join("servers.pem");
-        let own = papers.map(|papers| papers.write(self.directory.path(), "client"));
-        let client = Client::of(Some(&ca), own.as_ref().map(|(certificate, key)| (&**certificate, &**key))).unwrap();
-        let stream = TcpStream::connect(&self.world.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.connect("localhost", stream)
+        self.connect_to(&self.world.address, papers)
     }
 
     /// The status of an answer, and its document.
     fn send(&self, papers: &Papers, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut stream = self.connect(Some(papers)).unwrap();
-        let body = body.to_string();
-        let head = format!("host: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
-        stream.write_all(format!("{method} /v1/agent/{path} HTTP/1.1\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+        let (status, told) = self.answer_of(&self.world.address, papers, method, &format!("/v1/agent/{path}"), &body.to_string());
+        (status, serde_json::from_str(&told).unwrap_or_default())
     }
 
     /// A session with a terminal.

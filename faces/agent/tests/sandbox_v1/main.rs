@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../certified/asking.rs"]
+mod asking;
 mod calls;
 mod fake;
 mod files;

@@ -1,34 +1,23 @@
 //! The same over TLS, where a certificate says who calls.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
-use enclos_host::tls::Client;
 use enclos_proto::sandbox_v1 as proto;
 use enclos_proto::tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use enclos_proto::tonic::{Code, Status};
-use enclos_testkit::certificates::{Authorities, Papers};
-use tempfile::TempDir;
+use enclos_testkit::certificates::Papers;
 
+use super::asking;
 use super::files::{data, download, metadata, upload};
 use super::world::{World, command_of};
 
 const KEYS: &str = "[[keys]]\nname = \"ann\"\nconcurrent = 2\ncertificates = [\"cn:ann\"]\n[[keys]]\nname = \"bob\"\ncertificates = [\"dns:bob.example\"]\n";
 
-/// A server that asks for certificates, and who signs them.
-struct Asking {
-    world: World,
-    authorities: Authorities,
-    directory: TempDir,
-}
+type Asking = asking::Asking<World>;
 
 impl Asking {
     fn new() -> Asking {
-        let directory = TempDir::new().unwrap();
-        let authorities = Authorities::new(directory.path());
-        let world = World::with(&format!("{}{KEYS}", Authorities::config(directory.path(), true)));
-        Asking { world, authorities, directory }
+        Asking::serving(KEYS, World::with)
     }
 
     fn channel(&self, papers: Option<&Papers>) -> Channel {
@@ -64,14 +53,7 @@ impl Asking {
 
     /// The status and body that a request over JSON is answered.
     fn rest(&self, papers: &Papers, method: &str, path: &str) -> (u16, String) {
-        let ca = self.directory.path().join("servers.pem");
-        let (certificate, key) = papers.write(self.directory.path(), "client");
-        let client = Client::of(Some(&ca), Some((&certificate, &key))).unwrap();
-        let mut stream = client.connect("localhost", TcpStream::connect(&self.world.rest).unwrap()).unwrap();
-        stream.write_all(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        (text.split(' ').nth(1).unwrap().parse().unwrap(), text.split_once("\r\n\r\n").unwrap().1.to_owned())
+        self.answer_of(&self.world.rest, papers, method, path, "")
     }
 }
 
