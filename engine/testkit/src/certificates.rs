@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,8 @@ pub struct Papers {
     pub key: String,
     /// `sha256:` and the fingerprint.
     pub mark: String,
+    /// Its number, of those that its authority gave.
+    serial: SerialNumber,
 }
 
 impl Authority {
@@ -33,13 +36,50 @@ impl Authority {
     /// When it cannot be made, as with everything here.
     #[must_use]
     pub fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().unwrap();
+        let (params, key) = (authority(name), KeyPair::generate().unwrap());
         let pem = params.self_signed(&key).unwrap().pem();
         Authority { name: name.to_owned(), pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// One whose certificate this one signed, and that certificate.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn below(&self, name: &str) -> (Authority, Papers) {
+        let (params, key) = (authority(name), KeyPair::generate().unwrap());
+        let papers = self.sign_key(params.clone(), &key);
+        (Authority { name: name.to_owned(), pem: papers.certificate.clone(), issuer: Issuer::new(params, key) }, papers)
+    }
+
+    /// A list (PEM, RFC 5280 section 5) that says that these are not to be trusted any more.
+    #[must_use]
+    pub fn revoking(&self, papers: &[&Papers]) -> String {
+        self.list(papers, 3000)
+    }
+
+    /// The same, of long ago: the next should have come in 2002.
+    #[must_use]
+    pub fn revoking_long_ago(&self, papers: &[&Papers]) -> String {
+        self.list(papers, 2002)
+    }
+
+    fn list(&self, papers: &[&Papers], next: i32) -> String {
+        let revoked = |papers: &&Papers| RevokedCertParams {
+            serial_number: papers.serial.clone(),
+            revocation_time: date_time_ymd(2001, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2001, 1, 1),
+            next_update: date_time_ymd(next, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: papers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// Its own certificate (PEM).
@@ -101,11 +141,27 @@ impl Authority {
     }
 
     fn sign(&self, params: CertificateParams) -> Papers {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let digits: String = Sha256::digest(certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect();
-        Papers { certificate: certificate.pem(), key: key.serialize_pem(), mark: format!("sha256:{digits}") }
+        self.sign_key(params, &KeyPair::generate().unwrap())
     }
+
+    fn sign_key(&self, mut params: CertificateParams, key: &KeyPair) -> Papers {
+        // Of the key, which nobody else has; positive, as a number must be.
+        let mut serial = Sha256::digest(key.public_key_raw())[..16].to_vec();
+        serial[0] = serial[0] & 0x7f | 0x40;
+        let serial = SerialNumber::from(serial);
+        params.serial_number = Some(serial.clone());
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
+        let digits: String = Sha256::digest(certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Papers { certificate: certificate.pem(), key: key.serialize_pem(), mark: format!("sha256:{digits}"), serial }
+    }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn client(name: &str) -> CertificateParams {
@@ -116,6 +172,13 @@ fn client(name: &str) -> CertificateParams {
 }
 
 impl Papers {
+    /// The same, shown with the certificates between it and an authority that is trusted.
+    #[must_use]
+    pub fn through(mut self, between: &[&Papers]) -> Papers {
+        between.iter().for_each(|papers| self.certificate.push_str(&papers.certificate));
+        self
+    }
+
     /// Writes them to `NAME.crt` and `NAME.key`, which only their owner can read, in the place of those that are there.
     ///
     /// # Panics

@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use webpki::OwnedCertRevocationList;
 
 use super::{Files, Mark};
 
 /// No file of certificates is longer.
 const MOST: u64 = 4 << 20;
+/// No file of revocation lists is longer: more than a million entries.
+const MOST_LISTS: u64 = 64 << 20;
 /// Bits of a mode that let others read.
 const OTHERS_READ: u32 = 0o004;
 /// Bits of a mode that let others, or the group, write.
@@ -45,7 +48,7 @@ impl Stamp {
             let (device, file, size) = (found.dev().cast_signed(), found.ino().cast_signed(), found.size().cast_signed());
             Some([device, file, size, found.mtime_nsec(), found.ctime(), found.ctime_nsec()])
         };
-        let all = [Some(&files.certificate), Some(&files.key), files.client_ca.as_ref()];
+        let all = [Some(&files.certificate), Some(&files.key), files.client_ca.as_ref(), files.revoked.as_ref()];
         Stamp(all.into_iter().flatten().map(|path| of(path)).collect())
     }
 }
@@ -80,8 +83,12 @@ impl Files {
                 let told =
                     |why: &str| told("tls.client-ca", file, why, "write a PEM file with the authorities that sign clients' certificates");
                 let roots = roots(file).map_err(|why| told(&why))?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| told(&error.to_string()))?)
+                let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+                if let Some(lists) = self.lists()? {
+                    // Each certificate but the authority's own is looked up, and where no list says anything it is refused: rustls's defaults.
+                    verifier = verifier.with_crls(lists).enforce_revocation_expiration();
+                }
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| told(&error.to_string()))?)
             }
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
@@ -101,6 +108,16 @@ impl Files {
         http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Loaded { http1: Arc::new(config), http2: Arc::new(http2), certificate })
     }
+
+    /// The revocation lists, if some are to be looked into.
+    fn lists(&self) -> Result<Option<Vec<CertificateRevocationListDer<'static>>>, String> {
+        let Some(file) = &self.revoked else { return Ok(None) };
+        lists(file).map(Some).map_err(|why| {
+            let right =
+                "write a PEM file with lists of the authorities that sign clients' certificates (openssl crl -inform der makes PEM of DER)";
+            told("tls.revoked", file, &why, right)
+        })
+    }
 }
 
 fn told(setting: &str, file: &Path, why: &str, right: &str) -> String {
@@ -118,15 +135,26 @@ pub(super) fn roots(file: &Path) -> Result<RootCertStore, String> {
 
 /// The certificates of a file; at least one.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read(file, false)?;
+    let bytes = read(file, false, MOST)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| no_pem(&error))?;
     if found.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(found) }
 }
 
+/// The revocation lists of a file; at least one.
+fn lists(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+    let bytes = read(file, false, MOST_LISTS)?;
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| no_pem(&error))?;
+    for (index, list) in found.iter().enumerate() {
+        OwnedCertRevocationList::from_der(list).map_err(|error| format!("its list {} cannot be used: {error}", index + 1))?;
+    }
+    if found.is_empty() { Err("it holds no revocation list".to_owned()) } else { Ok(found) }
+}
+
 /// The private key of a file that others cannot read.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let bytes = read(file, true)?;
+    let bytes = read(file, true, MOST)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         pem::Error::NoItemsFound if String::from_utf8_lossy(&bytes).contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
             "its key has a passphrase, and nobody is here to type it (openssl pkey takes it off)".to_owned()
@@ -148,7 +176,7 @@ fn no_pem(error: &pem::Error) -> String {
 }
 
 /// `secret`: others must not be able to read it.
-fn read(file: &Path, secret: bool) -> Result<Vec<u8>, String> {
+fn read(file: &Path, secret: bool, most: u64) -> Result<Vec<u8>, String> {
     let said = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),
         _ => error.to_string(),
@@ -163,6 +191,6 @@ fn read(file: &Path, secret: bool) -> Result<Vec<u8>, String> {
         return Err(format!("its mode {:04o} lets others read it, or write it (chmod 600 ends that)", found.mode() & 0o7777));
     }
     let mut bytes = Vec::new();
-    opened.take(MOST + 1).read_to_end(&mut bytes).map_err(said)?;
-    if bytes.len() as u64 > MOST { Err(format!("it is longer than {MOST} bytes")) } else { Ok(bytes) }
+    opened.take(most + 1).read_to_end(&mut bytes).map_err(said)?;
+    if bytes.len() as u64 > most { Err(format!("it is longer than {most} bytes")) } else { Ok(bytes) }
 }

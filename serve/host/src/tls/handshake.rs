@@ -40,6 +40,7 @@ pub(crate) async fn handshake(
             Ok((stream, shown))
         }
         Err((error, stream)) => {
+            tls.refused(&error);
             // The alert is under way already.
             leave(stream).await;
             Err(error)

@@ -6,5 +6,6 @@ mod files;
 mod known;
 mod refused;
 mod replaced;
+mod revoked;
 mod slow;
 mod world;

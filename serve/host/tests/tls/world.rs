@@ -104,7 +104,18 @@ impl World {
     }
 
     pub fn of(place: Place, asks: bool, keys: &str, bounds: Bounds, http2: Option<Http2>) -> World {
-        let settings = settings(&format!("{}{keys}", place.config(asks)));
+        let config = format!("{}{keys}", place.config(asks));
+        World::configured(place, &config, bounds, http2)
+    }
+
+    /// Asks clients for certificates, and looks in `revoked.pem` for those that are not to be trusted any more.
+    pub fn revoking(place: Place, keys: &str) -> World {
+        let config = format!("{}revoked = {:?}\n{keys}", place.config(true), place.file("revoked.pem"));
+        World::configured(place, &config, BOUNDS, None)
+    }
+
+    fn configured(place: Place, config: &str, bounds: Bounds, http2: Option<Http2>) -> World {
+        let settings = settings(config);
         let (tls, keys) = (Tls::of(&settings).unwrap().unwrap(), Arc::new(Keys::from_settings(&settings).unwrap()));
         let (asked, under_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (runtime, stop) = (Runtime::new().unwrap(), Stop::default());
