@@ -21,6 +21,7 @@ pub mod figures;
 pub mod image;
 pub mod keeper;
 pub mod native;
+mod outbox;
 pub mod sandbox_v1;
 mod session;
 pub mod settings;

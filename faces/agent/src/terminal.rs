@@ -1,8 +1,10 @@
 //! A session's terminal, joined to a client, whatever that client speaks.
 //!
-//! One task owns both ends. It listens to the client only when all that was typed is in the terminal, and reads from the terminal only when all
-//! that was shown is sent: each side is held up by the other, and nothing piles up here. Who leaves detaches; the session lives on.
+//! One task owns both ends. It reads from the terminal only when all that was shown is sent, and holds [`ROOM`] bytes that were typed and that the
+//! program does not read; then it listens no more: each side is held up by the other, and nothing piles up here. Signals and sizes pass what is
+//! held. Who leaves detaches; the session lives on.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::api::{Session, SessionStatus, Signals, Terminal};
+use crate::api::{ROOM, Session, SessionStatus, Signals, Terminal};
 
 /// Largest message of a client; a terminal that is typed into needs no more, and a paste is split.
 pub const MOST: usize = 1 << 20;
@@ -38,8 +40,10 @@ pub enum Said<W> {
     Signal(i32),
     /// Nothing that matters.
     Nothing,
-    /// It is done with the terminal.
+    /// It is done with the terminal, when it has what was typed.
     Leaves,
+    /// It is done with the session, now.
+    Ends,
     /// It is gone.
     Gone,
     /// What makes no sense.
@@ -66,10 +70,14 @@ pub trait Client: Send {
     /// What is wrong with what it says.
     type Wrong: Send;
 
-    /// Shows it what the terminal shows; `false`: it is gone, or takes nothing.
-    fn show(&mut self, bytes: Bytes) -> impl Future<Output = bool> + Send;
+    /// Has this shown to it, by [`Client::said`]; only when all before was.
+    fn show(&mut self, bytes: Bytes);
 
-    /// The next that it says; with `listen` off nothing is taken from it, and only its going is told. Dropping the future loses nothing.
+    /// Whether all that was to be shown is.
+    fn has_shown(&self) -> bool;
+
+    /// The next that it says, or that something was shown; with `listen` off nothing is taken from it, and only its going is told: so is that it takes
+    /// nothing for too long. Dropping the future loses nothing.
     fn said(&mut self, listen: bool) -> impl Future<Output = Said<Self::Wrong>> + Send;
 }
 
@@ -110,30 +118,78 @@ pub async fn join<C: Client>(client: &mut C, terminal: Terminal) -> Left<C::Wron
     }
 }
 
+/// What was typed and is not in the terminal yet.
+#[derive(Debug, Default)]
+struct Typed {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Typed {
+    fn add(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.pieces.push_back(bytes);
+    }
+
+    fn next(&mut self) -> &[u8] {
+        while self.pieces.front().is_some_and(Bytes::is_empty) {
+            self.pieces.pop_front();
+        }
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn written(&mut self, length: usize) {
+        self.bytes -= length;
+        if let Some(piece) = self.pieces.front_mut() {
+            drop(piece.split_to(length));
+        }
+    }
+
+    /// Writes what the terminal takes at once, so that what is said next comes after it where nothing holds it up.
+    fn flush(&mut self, to: &Sender) {
+        while self.bytes > 0 {
+            // A fault is told where it is waited for.
+            let Ok(length) = to.try_write(self.next()) else { return };
+            self.written(length);
+        }
+    }
+}
+
 async fn talk<C: Client>(client: &mut C, ends: &Ends) -> Left<C::Wrong> {
-    let mut typed = Bytes::new();
+    let (mut typed, mut leaves, mut over) = (Typed::default(), false, false);
     loop {
+        if leaves && typed.bytes == 0 {
+            return Left::Leaves;
+        }
+        if over && client.has_shown() {
+            return Left::Ended;
+        }
         tokio::select! {
-            shown = shown(&ends.shows) => match shown {
-                Ok(bytes) if bytes.is_empty() => return Left::Ended,
-                Ok(bytes) => if !client.show(bytes.into()).await { return Left::Gone },
+            shown = shown(&ends.shows), if !over && client.has_shown() => match shown {
+                Ok(bytes) if bytes.is_empty() => over = true,
+                Ok(bytes) => client.show(bytes.into()),
                 Err(error) => return Left::Failed(error),
             },
-            written = write(&ends.types, &typed), if !typed.is_empty() => match written {
-                Ok(length) => drop(typed.split_to(length)),
+            written = ends.types.writable(), if typed.bytes > 0 => match written.and_then(|()| ends.types.try_write(typed.next())) {
+                Ok(length) => typed.written(length),
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 // The shell has ended; what it last showed may still be there to read.
-                Err(error) if ended(&error) => typed.clear(),
+                Err(error) if ended(&error) => typed = Typed::default(),
                 Err(error) => return Left::Failed(error),
             },
-            said = client.said(typed.is_empty()) => match said {
-                Said::Typed(bytes) => typed = bytes,
+            said = client.said(typed.bytes < ROOM && !leaves) => match said {
+                Said::Typed(bytes) => {
+                    typed.add(bytes);
+                    typed.flush(&ends.types);
+                }
                 Said::Size(ws_row, ws_col) => {
                     let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
                     if let Err(errno) = tcsetwinsize(&ends.master, size) { return Left::Failed(errno.into()) }
                 }
                 Said::Signal(number) => ends.signal(number),
                 Said::Nothing => {}
-                Said::Leaves => return Left::Leaves,
+                Said::Leaves => leaves = true,
+                Said::Ends => return Left::Leaves,
                 Said::Gone => return Left::Gone,
                 Said::Wrong(wrong) => return Left::Wrong(wrong),
             },
@@ -159,16 +215,6 @@ async fn shown(shows: &Receiver) -> io::Result<Vec<u8>> {
             Err(error) if ended(&error) => return Ok(Vec::new()),
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             Err(error) => return Err(error),
-        }
-    }
-}
-
-async fn write(types: &Sender, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        types.writable().await?;
-        match types.try_write(bytes) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
-            done => return done,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A session's terminal.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use enclos_host::bytes::Bytes;
 use enclos_host::tokio;
 use enclos_host::tokio::sync::mpsc;
-use enclos_host::tokio::time::timeout;
+use enclos_host::tokio::time::{Instant, timeout, timeout_at};
 use enclos_proto::agent_v1 as proto;
 use enclos_proto::agent_v1::terminal_output::Output;
 use enclos_proto::tonic::{Status, Streaming};
@@ -48,7 +49,7 @@ pub async fn attach(
         tcsetwinsize(&terminal.master, size).map_err(|errno| lost(&errno))?;
     }
     let (sender, receiver) = mpsc::channel(WAITING);
-    let mut holder = Holder { input: Some(input), sender, patience: service.patience, end_session: false };
+    let mut holder = Holder { input: Some(input), sender, patience: service.patience, showing: None, end_session: false };
     let task = tokio::spawn(async move {
         if holder.send(sent(Output::Opened(proto::Opened { session_id: id.clone() }))).await {
             let left = join(&mut holder, terminal).await;
@@ -64,6 +65,8 @@ struct Holder {
     input: Option<Streaming<proto::TerminalInput>>,
     sender: mpsc::Sender<Sent>,
     patience: Duration,
+    /// What is to be shown, and until when.
+    showing: Option<(Bytes, Instant)>,
     /// It has asked for the session's end.
     end_session: bool,
 }
@@ -103,17 +106,26 @@ impl Holder {
 impl Client for Holder {
     type Wrong = Status;
 
-    async fn show(&mut self, bytes: Bytes) -> bool {
-        self.send(sent(Output::Data(bytes))).await
+    fn show(&mut self, bytes: Bytes) {
+        self.showing = Some((bytes, Instant::now() + self.patience));
+    }
+
+    fn has_shown(&self) -> bool {
+        self.showing.is_none()
     }
 
     async fn said(&mut self, listen: bool) -> Said<Status> {
-        let Some(input) = self.input.as_mut().filter(|_| listen) else {
-            self.sender.closed().await;
-            return Said::Gone;
-        };
+        let input = self.input.as_mut().filter(|_| listen);
+        let until = self.showing.as_ref().map(|(_, until)| *until);
         let message = tokio::select! {
-            message = input.message() => message,
+            message = async { match input { Some(input) => input.message().await, None => pending().await } } => message,
+            room = async { match until { Some(until) => timeout_at(until, self.sender.reserve()).await, None => pending().await } } => {
+                let Ok(Ok(room)) = room else { return Said::Gone };
+                if let Some((bytes, _)) = self.showing.take() {
+                    room.send(sent(Output::Data(bytes)));
+                }
+                return Said::Nothing;
+            }
             () = self.sender.closed() => return Said::Gone,
         };
         match message {
@@ -123,7 +135,7 @@ impl Client for Holder {
                 Ok(Keys::Signal(number)) => Said::Signal(number),
                 Ok(Keys::Close(end_session)) => {
                     self.end_session = end_session;
-                    Said::Leaves
+                    if end_session { Said::Ends } else { Said::Leaves }
                 }
                 Err(status) => Said::Wrong(status),
             },

@@ -1,6 +1,7 @@
 //! A command whose input is streamed.
 
 use std::future::poll_fn;
+use std::os::fd::BorrowedFd;
 
 use enclos_host::bytes::Bytes;
 use enclos_host::tokio;
@@ -12,7 +13,8 @@ use enclos_proto::tonic::{Status, Streaming};
 use super::read::{Asked, Word, command, word};
 use super::{Task, first};
 use crate::api::{self, Caller, Interaction, Stream, Talk, Watcher};
-use crate::sandbox_v1::commands::{PIECE, Pieces, Streamed};
+use crate::outbox::Outbox;
+use crate::sandbox_v1::commands::{PIECE, Streamed, Told, outbox};
 use crate::sandbox_v1::service::{EndsWith, Service};
 use crate::sandbox_v1::{output, status};
 
@@ -22,20 +24,28 @@ fn said(output: Output) -> Said {
     Ok(proto::RunOutput { output: Some(output) })
 }
 
-impl Watcher for Pieces<proto::RunOutput> {
+impl Watcher for Told<proto::RunOutput> {
     fn started(&self) {
         // Whether the client is still there is seen with the first output.
-        self.send(said(Output::Started(proto::Started {})));
+        self.hand(said(Output::Started(proto::Started {})));
     }
 
     fn wrote(&self, stream: Stream, bytes: &[u8]) -> bool {
         bytes.chunks(PIECE).all(|piece| {
             let piece = Bytes::copy_from_slice(piece);
-            self.send(said(match stream {
+            self.hand(said(match stream {
                 Stream::Stdout => Output::Stdout(piece),
                 Stream::Stderr => Output::Stderr(piece),
             }))
         })
+    }
+
+    fn held_up(&self) -> Option<BorrowedFd<'_>> {
+        Outbox::held_up(self)
+    }
+
+    fn is_gone(&self) -> bool {
+        Outbox::is_gone(self)
     }
 
     fn takes_output(&self) -> bool {
@@ -52,12 +62,12 @@ pub async fn run(
     let Asked { sandbox, exec, terminal } = command(first(&mut input, service.patience).await?)?;
     let talk = Talk::new().map_err(status::of)?;
     let with = Interaction { talk: talk.clone(), terminal };
-    let (pieces, receiver) = Pieces::channel(service.patience);
-    let wrong = pieces.to_client();
+    let (told, receiver) = outbox(service.patience)?;
+    let wrong = told.to_client();
     // How it ends is told by its last pieces.
-    let (_, ends) = service.begin(move |agent, cancel| match agent.interact(&caller, &sandbox, &exec, &with, cancel, &pieces) {
-        Ok(result) => pieces.send(said(Output::Exit(exit(&result)))) && pieces.send(Err(output::trailers(&result))),
-        Err(error) => pieces.send(Err(status::of(error))),
+    let (_, ends) = service.begin(move |agent, cancel| match agent.interact(&caller, &sandbox, &exec, &with, cancel, &told) {
+        Ok(result) => told.hand(said(Output::Exit(exit(&result)))) && told.hand(Err(output::trailers(&result))),
+        Err(error) => told.hand(Err(status::of(error))),
     })?;
     let listening = tokio::spawn(listen(input, talk, terminal.is_some(), wrong));
     Ok(Streamed::new(receiver, (ends, Task::of(&listening))))

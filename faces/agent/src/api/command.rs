@@ -1,6 +1,7 @@
 //! Commands, and who watches them.
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 
 /// A command to run by `/bin/sh -c`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,13 +90,23 @@ pub struct ExecResult {
     pub evidence: Option<Evidence>,
 }
 
-/// Hears of a command while it runs. Called from one thread at a time.
+/// Hears of a command while it runs. Called from one thread at a time, which watches the command meanwhile: who waits here for somebody who reads
+/// nothing holds up the command's clock, and says so with [`Watcher::held_up`] instead.
 pub trait Watcher: Send + Sync {
     /// It runs.
     fn started(&self) {}
     /// It wrote. `false`: nobody listens any more, and the command is ended.
     fn wrote(&self, _stream: Stream, _bytes: &[u8]) -> bool {
         true
+    }
+    /// It can take no more output for now: what becomes readable when that has changed. Until then none is read, which holds up the command; what it
+    /// is told all the same, at the end, it keeps.
+    fn held_up(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    /// Nobody listens any more, and the command is ended.
+    fn is_gone(&self) -> bool {
+        false
     }
     /// Whether output is only told and not kept in the result.
     fn takes_output(&self) -> bool {

@@ -26,7 +26,7 @@ pub use error::{AgentError, Result};
 pub use file::{Entry, EntryKind, FilePart, FileRange, WatchEvent};
 pub use sandbox::{Endings, Image, Network, NewSandbox, Resources, Runtime, Sandbox, SandboxFilter, SandboxStatus};
 pub use session::{NewSession, Session, SessionStatus, Signals, Terminal};
-pub use talk::{Interaction, Next, ROOM, Talk};
+pub use talk::{Interaction, MOST_HELD, Next, ROOM, Talk};
 
 pub use enclos_host::cancel::{Cancel, CancelGuard};
 pub use enclos_vfs::{Explanation, Kind, Level, Page, PageRequest, Preset, Rule};

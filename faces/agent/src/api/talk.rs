@@ -1,11 +1,16 @@
 //! What is said to a command while it runs: standard input, signals, the size of its terminal.
 //!
-//! One side says it, any runtime or none; the other is the thread that watches the command, which sleeps in poll(2). Input that the command does not
-//! read is bounded: who has said [`ROOM`] bytes waits for room before it says more. Signals and sizes wait for nobody and pass input that is not
-//! read, as they do on a terminal. They are remembered as the kernel remembers them: each pending signal once, the last size.
+//! One side says it, any runtime or none; the other is the thread that watches the command, which sleeps in poll(2). Signals and sizes wait for
+//! nobody and pass input that is not read, as they do on a terminal. They are remembered as the kernel remembers them: each pending signal once, the
+//! last size.
+//!
+//! All that a client says comes in one stream, so a signal is heard only when what was said before it has been taken. Therefore input that the
+//! command does not read is held: [`ROOM`] bytes always, [`MOST_HELD`] while all commands together hold less than [`ALL_HELD`] beyond theirs. Who has
+//! said more waits for room.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -14,8 +19,17 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::{AgentError, Result};
 
-/// Bytes of input that may wait for a command to read them, before who says more has to wait.
+/// Bytes of input that may wait for a command to read them, however many commands there are.
 pub const ROOM: usize = 256 << 10;
+
+/// Bytes of input that may wait for a command to read them where there is memory for it; one message more may be taken.
+pub const MOST_HELD: usize = 4 << 20;
+
+/// Bytes beyond [`ROOM`] that wait for all commands of this process together.
+pub const ALL_HELD: usize = 256 << 20;
+
+/// How many do.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// How a command is talked to while it runs.
 #[derive(Clone, Debug)]
@@ -35,6 +49,29 @@ struct State {
     signals: u64,
     size: Option<(u16, u16)>,
     waker: Option<Waker>,
+}
+
+impl State {
+    /// So many bytes wait from now on.
+    fn set_waiting(&mut self, waiting: usize) {
+        let [before, now] = [self.waiting, waiting].map(|bytes| bytes.saturating_sub(ROOM));
+        if now > before {
+            HELD.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            HELD.fetch_sub(before - now, Ordering::Relaxed);
+        }
+        self.waiting = waiting;
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting < ROOM || (self.waiting < MOST_HELD && HELD.load(Ordering::Relaxed) < ALL_HELD)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.set_waiting(0);
+    }
 }
 
 #[derive(Debug)]
@@ -87,7 +124,8 @@ impl Talk {
         if state.ended || bytes.is_empty() {
             return;
         }
-        state.waiting += bytes.len();
+        let waiting = state.waiting + bytes.len();
+        state.set_waiting(waiting);
         state.input.push_back(bytes);
         drop(state);
         self.tell();
@@ -112,10 +150,10 @@ impl Talk {
         self.tell();
     }
 
-    /// Ready when less than [`ROOM`] bytes wait.
+    /// Ready when there is room for more input, and for what may come behind it.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.waiting < ROOM {
+        if state.has_room() {
             return Poll::Ready(());
         }
         state.waker = Some(context.waker().clone());
@@ -142,8 +180,9 @@ impl Talk {
     pub fn next(&self) -> Next {
         let mut state = self.lock();
         let Some(bytes) = state.input.pop_front() else { return if state.ended { Next::End } else { Next::Nothing } };
-        state.waiting -= bytes.len();
-        let waker = if state.waiting < ROOM { state.waker.take() } else { None };
+        let waiting = state.waiting - bytes.len();
+        state.set_waiting(waiting);
+        let waker = if state.has_room() { state.waker.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -186,7 +225,7 @@ mod tests {
         let (talk, woken) = (Talk::new().unwrap(), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
-        talk.write(Bytes::from(vec![0; ROOM - 1]));
+        talk.write(Bytes::from(vec![0; MOST_HELD - 1]));
         assert!(talk.poll_room(&mut context).is_ready());
         talk.write(Bytes::from_static(b"x"));
         assert!(talk.poll_room(&mut context).is_pending());

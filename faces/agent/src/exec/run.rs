@@ -169,14 +169,18 @@ fn wait_and_serve(
     let time = until.map(|until| until.saturating_duration_since(Instant::now()));
     let time =
         time.map(|time| Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) });
-    let (mut which, mut told, mut written) = ([None; 2], None, None);
+    let (mut which, mut told, mut written, mut moved) = ([None; 2], None, None, None);
     let happened: Vec<bool> = {
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
         for event in [Some(child.end()), woken].into_iter().flatten() {
             add(&mut fds, event, PollFlags::IN);
         }
-        for (at, stream) in capture.open() {
-            which[at] = add(&mut fds, stream, PollFlags::IN);
+        if let Some(held_up) = watcher.held_up() {
+            moved = add(&mut fds, held_up, PollFlags::IN);
+        } else {
+            for (at, stream) in capture.open() {
+                which[at] = add(&mut fds, stream, PollFlags::IN);
+            }
         }
         if let Some(talk) = stdin.told() {
             told = add(&mut fds, talk, PollFlags::IN);
@@ -191,14 +195,13 @@ fn wait_and_serve(
         fds.iter().map(|fd| !fd.revents().is_empty()).collect()
     };
     let has = |index: Option<usize>| index.is_some_and(|index| happened[index]);
-    // Before its output is told, which may have to wait for who hears it.
     if has(told) {
         stdin.hear(child);
     }
     if has(written) {
         stdin.serve();
     }
-    let mut wanted = true;
+    let mut wanted = !(has(moved) && watcher.is_gone());
     for (at, index) in which.into_iter().enumerate() {
         if has(index) {
             wanted &= capture.serve(at, watcher);

@@ -55,7 +55,7 @@ async fn carry_out<T: Send + 'static>(
         return spawn_blocking(write).await.map_err(|error| Problem::internal(&error))?;
     }
     let (agent, leaving) = (Arc::clone(&native.agent), Leaving::default());
-    let (ears, mut told) = stream::Ears::events();
+    let (ears, mut told) = stream::Ears::events()?;
     let cancel = leaving.0.clone();
     // What comes of it is told over the channel.
     drop(native.long.run(move || {

@@ -1,6 +1,9 @@
 //! What the addresses that speak WebSocket (RFC 6455) have in common.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -9,8 +12,11 @@ use enclos_host::axum::http::{HeaderValue, StatusCode, header};
 use enclos_host::axum::response::{IntoResponse, Response};
 use enclos_host::bytes::Bytes;
 use enclos_host::keys::{Admitted, Head};
+use enclos_host::tokio;
 use enclos_host::tokio::time::{sleep, timeout};
 use enclos_host::wire::same_origin;
+use futures_core::Stream as _;
+use futures_sink::Sink as _;
 
 use super::problem::Problem;
 use super::{Id, Native, id};
@@ -69,23 +75,104 @@ fn no_upgrade() -> Response {
     response
 }
 
-/// The last word, and the close. A client that is gone needs no goodbye.
-pub async fn goodbye(socket: &mut WebSocket, word: Option<String>, code: u16) {
-    let _ = timeout(PATIENCE, async {
-        if let Some(word) = word {
-            socket.send(Message::Text(word.into())).await?;
-        }
-        socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await
-    })
-    .await;
+/// A connection, both ways at once: a client that reads nothing is heard all the same.
+pub struct Socket {
+    inner: WebSocket,
+    /// To be sent.
+    out: Option<Message>,
+    /// It is in the buffer of the connection.
+    under_way: bool,
 }
 
-/// Comes back when a client is gone from which nothing is read meanwhile: its going would lie behind what it has sent, so it is pinged.
-pub async fn held_up(socket: &mut WebSocket) {
-    loop {
-        sleep(TRY).await;
-        if socket.send(Message::Ping(Bytes::new())).await.is_err() {
-            return;
+/// What happened on a connection.
+pub enum Happened {
+    /// All that was to be sent is.
+    Sent,
+    /// The client said this.
+    Said(Message),
+    /// The client is gone.
+    Gone,
+}
+
+impl Socket {
+    /// Of a connection on which nothing is under way.
+    pub fn new(inner: WebSocket) -> Self {
+        Self { inner, out: None, under_way: false }
+    }
+
+    /// Whether all that was to be sent is.
+    pub fn is_free(&self) -> bool {
+        self.out.is_none() && !self.under_way
+    }
+
+    /// Has this sent by [`Socket::next`]; only when it is free.
+    pub fn put(&mut self, message: Message) {
+        self.out = Some(message);
+    }
+
+    /// Sends, and reads while there is `room` for what is said; without, the client is pinged, whose going would lie behind what it has sent. Dropping
+    /// it loses nothing.
+    pub async fn next(&mut self, mut room: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Happened {
+        loop {
+            let mut waits = false;
+            tokio::select! {
+                happened = poll_fn(|context| self.poll(context, &mut room, &mut waits)) => return happened,
+                () = sleep(TRY) => {}
+            }
+            if waits && self.is_free() {
+                self.put(Message::Ping(Bytes::new()));
+            }
         }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, mut room: impl FnMut(&mut Context<'_>) -> Poll<()>, waits: &mut bool) -> Poll<Happened> {
+        let mut socket = Pin::new(&mut self.inner);
+        if self.out.is_some() {
+            match socket.as_mut().poll_ready(context) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(message) = self.out.take()
+                        && socket.as_mut().start_send(message).is_err()
+                    {
+                        return Poll::Ready(Happened::Gone);
+                    }
+                    self.under_way = true;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Gone),
+                Poll::Pending => {}
+            }
+        }
+        if self.under_way {
+            match socket.as_mut().poll_flush(context) {
+                Poll::Ready(Ok(())) => {
+                    self.under_way = false;
+                    return Poll::Ready(Happened::Sent);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Gone),
+                Poll::Pending => {}
+            }
+        }
+        *waits = room(context).is_pending();
+        if *waits {
+            return Poll::Pending;
+        }
+        match socket.poll_next(context) {
+            Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => Poll::Ready(Happened::Gone),
+            Poll::Ready(Some(Ok(message))) => Poll::Ready(Happened::Said(message)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The last word, and the close. A client that is gone needs no goodbye.
+    pub async fn goodbye(mut self, word: Option<String>, code: u16) {
+        let _ = timeout(PATIENCE, async {
+            if let Some(message) = self.out.take() {
+                self.inner.send(message).await?;
+            }
+            if let Some(word) = word {
+                self.inner.send(Message::Text(word.into())).await?;
+            }
+            self.inner.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await
+        })
+        .await;
     }
 }

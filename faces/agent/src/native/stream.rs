@@ -1,9 +1,10 @@
 //! A command or a watch as server-sent events (WHATWG HTML section 9.2), told by the thread that runs it.
 //!
-//! The channel is short, and the thread waits when it is full: a client that reads slowly slows its own command, and holds no memory of ours.
+//! The channel is short ([`Outbox`]): a client that reads slowly slows its own command, and holds no memory of ours; the command's clock it does not.
 //! A client that goes away cancels it.
 
 use std::convert::Infallible;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ use super::Leaving;
 use super::problem::Problem;
 use super::wire::{Event, Told};
 use crate::api::{AgentError, ExecResult, Stream as Which, Watcher};
+use crate::outbox::Outbox;
 
 /// Events that wait for the client, at most.
 const WAITING: usize = 16;
@@ -36,7 +38,7 @@ pub fn line(name: &str, value: &impl Serialize) -> sse::Event {
 
 /// Tells a client what happens with a command.
 pub struct Ears<T> {
-    sender: mpsc::Sender<T>,
+    told: Outbox<T>,
     /// How the client is told of an event, or why there will be none.
     shape: fn(Result<Event, AgentError>) -> T,
     written: [AtomicU64; 2],
@@ -49,30 +51,34 @@ pub fn channel() -> (mpsc::Sender<Line>, mpsc::Receiver<Line>) {
 
 impl Ears<Line> {
     /// For server-sent events.
-    pub fn events() -> (Self, mpsc::Receiver<Line>) {
+    pub fn events() -> Result<(Self, mpsc::Receiver<Line>), AgentError> {
         Self::channel(|event| event.map(|event| line(event.name(), &event)).map_err(|error| Box::new(error.into())))
     }
 }
 
-impl<T> Ears<T> {
+impl<T: Send + 'static> Ears<T> {
     /// For what takes events in this shape from the other end.
-    pub fn channel(shape: fn(Result<Event, AgentError>) -> T) -> (Self, mpsc::Receiver<T>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { sender, shape, written: Default::default() }, receiver)
+    ///
+    /// # Errors
+    /// When descriptors have run out.
+    pub fn channel(shape: fn(Result<Event, AgentError>) -> T) -> Result<(Self, mpsc::Receiver<T>), AgentError> {
+        // The connection has a bound for clients that take nothing.
+        let (told, receiver) = Outbox::channel(WAITING, None)?;
+        Ok((Self { told, shape, written: Default::default() }, receiver))
     }
 
     fn tell(&self, event: Event) -> bool {
-        self.sender.blocking_send((self.shape)(Ok(event))).is_ok()
+        self.told.hand((self.shape)(Ok(event)))
     }
 
     /// The last word.
     pub fn end(&self, result: Result<ExecResult, AgentError>) {
         // The client may be gone.
-        let _ = self.sender.blocking_send((self.shape)(result.map(|result| Event::exit(&result))));
+        self.told.hand((self.shape)(result.map(|result| Event::exit(&result))));
     }
 }
 
-impl<T: Send> Watcher for Ears<T> {
+impl<T: Send + 'static> Watcher for Ears<T> {
     fn started(&self) {
         self.tell(Event::Started);
     }
@@ -83,6 +89,14 @@ impl<T: Send> Watcher for Ears<T> {
             Which::Stdout => self.tell(Event::Stdout(Told::new(self.written[0].fetch_add(length, Ordering::Relaxed), bytes))),
             Which::Stderr => self.tell(Event::Stderr(Told::new(self.written[1].fetch_add(length, Ordering::Relaxed), bytes))),
         }
+    }
+
+    fn held_up(&self) -> Option<BorrowedFd<'_>> {
+        self.told.held_up()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.told.is_gone()
     }
 
     fn takes_output(&self) -> bool {

@@ -3,10 +3,9 @@
 //! The first message is a `StreamedExec`. After it the client sends `ClientMessage`s as text, or standard input as binary messages; back come the
 //! events of a stream, one to a message, and then the close. A client that goes away ends its command.
 //!
-//! One task owns the connection. It reads from the client while there is room for what is said ([`Talk`]), and the command's thread tells it of
-//! output over a short queue: each side is held up by the other, and nothing piles up here.
+//! One task owns the connection. It reads from the client while there is room for what is said ([`Talk`]), whether or not the client reads, and the
+//! command's thread tells it of output over a short queue: each side is held up by the other, and nothing piles up here.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use enclos_host::tokio::time::{sleep, timeout};
 use enclos_host::wire::json;
 
 use super::problem::Problem;
-use super::socket::{Line, NORMAL, POLICY, goodbye, held_up};
+use super::socket::{Happened, Line, NORMAL, POLICY, Socket};
 use super::stream::{ALIVE, Ears};
 use super::wire::{ClientMessage, Event, StreamedExec};
 use super::{Answer, Id, Leaving, Served, build};
@@ -63,7 +62,9 @@ type Over = Option<Result<(), Problem>>;
 
 impl Line {
     async fn talk(self, mut socket: WebSocket) {
-        let over = match first(&mut socket).await {
+        let first = first(&mut socket).await;
+        let mut socket = Socket::new(socket);
+        let over = match first {
             Some(Ok(request)) => match self.start(&request) {
                 Ok((running, told)) => talk(&mut socket, &running, told).await,
                 Err(problem) => Some(Err(problem)),
@@ -76,13 +77,13 @@ impl Line {
             Some(Ok(())) => (NORMAL, None),
             Some(Err(problem)) => (POLICY, Some(text(&Event::Error { error: problem.into_info() }))),
         };
-        goodbye(&mut socket, last, code).await;
+        socket.goodbye(last, code).await;
     }
 
     fn start(&self, request: &[u8]) -> Result<(Running, Told), Problem> {
         let (exec, terminal) = build::streamed(json::<StreamedExec>(request)?)?;
         let (talk, leaving) = (Talk::new()?, Leaving::default());
-        let (ears, told) = Ears::channel(|event| event.map(|event| text(&event)).map_err(|error| Box::new(error.into())));
+        let (ears, told) = Ears::channel(|event| event.map(|event| text(&event)).map_err(|error| Box::new(error.into())))?;
         let (agent, caller, id) = (Arc::clone(&self.native.agent), self.caller.clone(), self.id.clone());
         let (with, cancel) = (Interaction { talk: talk.clone(), terminal }, leaving.0.clone());
         // What comes of it is told over the channel.
@@ -120,53 +121,49 @@ async fn first(socket: &mut WebSocket) -> Option<Result<Bytes, Problem>> {
 }
 
 /// Until the command ends.
-async fn talk(socket: &mut WebSocket, running: &Running, mut told: Told) -> Over {
+async fn talk(socket: &mut Socket, running: &Running, mut told: Told) -> Over {
     loop {
+        let talk = &running.talk;
         tokio::select! {
-            told = told.recv() => match told {
+            told = told.recv(), if socket.is_free() => match told {
                 None => return Some(Ok(())),
-                Some(Ok(text)) => socket.send(Message::Text(text.into())).await.ok()?,
+                Some(Ok(text)) => socket.put(Message::Text(text.into())),
                 Some(Err(problem)) => return Some(Err(*problem)),
             },
-            heard = hear(socket, running) => if let Err(problem) = heard? { return Some(Err(problem)) },
+            happened = socket.next(|context| talk.poll_room(context)) => match happened {
+                Happened::Said(message) => if let Err(problem) = hear(message, running) { return Some(Err(problem)) },
+                Happened::Sent => {}
+                Happened::Gone => return None,
+            },
             // So that nobody on the way takes the connection for dead.
-            () = sleep(ALIVE) => socket.send(Message::Ping(Bytes::new())).await.ok()?,
+            () = sleep(ALIVE), if socket.is_free() => socket.put(Message::Ping(Bytes::new())),
         }
     }
 }
 
-/// The next that the client says; `None`: it is gone. Dropping it loses nothing.
-async fn hear(socket: &mut WebSocket, running: &Running) -> Over {
+/// What the client says.
+fn hear(message: Message, running: &Running) -> Result<(), Problem> {
     let talk = &running.talk;
-    tokio::select! {
-        biased;
-        () = poll_fn(|context| talk.poll_room(context)) => {}
-        () = held_up(socket) => return None,
-    }
-    let message = match socket.recv().await?.ok()? {
-        Message::Text(text) => match json(text.as_bytes()) {
-            Ok(message) => message,
-            Err(fault) => return Some(Err(fault.into())),
-        },
+    let message = match message {
+        Message::Text(text) => json(text.as_bytes())?,
         Message::Binary(bytes) => {
             talk.write(bytes);
-            return Some(Ok(()));
+            return Ok(());
         }
-        Message::Ping(_) | Message::Pong(_) => return Some(Ok(())),
-        Message::Close(_) => return None,
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return Ok(()),
     };
     match message {
         ClientMessage::Stdin { data } => talk.write(data.0.into()),
         ClientMessage::StdinEnd {} => talk.end(),
         ClientMessage::Signal { signal } => talk.signal(signal.0),
         ClientMessage::Resize { .. } if !running.terminal => {
-            return Some(Err(Problem::invalid("type", "resize: the command has no terminal: give it one with terminal")));
+            return Err(Problem::invalid("type", "resize: the command has no terminal: give it one with terminal"));
         }
-        ClientMessage::Resize { rows, cols } => match build::rows_and_cols("rows", rows, cols) {
-            Ok((rows, cols)) => talk.resize(rows, cols),
-            Err(problem) => return Some(Err(problem)),
-        },
+        ClientMessage::Resize { rows, cols } => {
+            let (rows, cols) = build::rows_and_cols("rows", rows, cols)?;
+            talk.resize(rows, cols);
+        }
         ClientMessage::Cancel {} => running.leaving.0.cancel(),
     }
-    Some(Ok(()))
+    Ok(())
 }

@@ -3,6 +3,8 @@
 //! Binary messages are bytes, both ways. Text from the client is a `TerminalMessage`; text to the client is `{"exit": {…}}` when the shell has
 //! ended, or `{"error": {…}}`, and then comes the close. Who leaves detaches; the session lives on.
 
+use std::task::Poll;
+
 use enclos_host::axum::extract::State;
 use enclos_host::axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use enclos_host::axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -12,7 +14,7 @@ use enclos_host::wire::json;
 use serde_json::json;
 
 use super::problem::Problem;
-use super::socket::{FAILED, Line, NORMAL, POLICY, goodbye, held_up};
+use super::socket::{FAILED, Happened, Line, NORMAL, POLICY, Socket};
 use super::{Answer, Id, Served, build, wire};
 use crate::api::Terminal;
 use crate::terminal::{Client, Left, Said, exit_code, join};
@@ -33,14 +35,15 @@ pub(super) async fn connect(
 }
 
 impl Line {
-    async fn show(self, mut socket: WebSocket, terminal: Terminal) {
+    async fn show(self, socket: WebSocket, terminal: Terminal) {
+        let mut socket = Socket::new(socket);
         let (code, word) = match join(&mut socket, terminal).await {
             Left::Gone | Left::Leaves => return,
             Left::Ended => (NORMAL, json!({"exit": {"exit_code": self.end().await}})),
             Left::Wrong(problem) => (POLICY, json!({"error": problem.into_info()})),
             Left::Failed(error) => (FAILED, json!({"error": Problem::internal(&error).into_info()})),
         };
-        goodbye(&mut socket, Some(word.to_string()), code).await;
+        socket.goodbye(Some(word.to_string()), code).await;
     }
 
     /// What the shell ended with.
@@ -53,26 +56,26 @@ impl Line {
     }
 }
 
-impl Client for WebSocket {
+impl Client for Socket {
     type Wrong = Problem;
 
-    async fn show(&mut self, bytes: Bytes) -> bool {
-        self.send(Message::Binary(bytes)).await.is_ok()
+    fn show(&mut self, bytes: Bytes) {
+        self.put(Message::Binary(bytes));
+    }
+
+    fn has_shown(&self) -> bool {
+        self.is_free()
     }
 
     async fn said(&mut self, listen: bool) -> Said<Problem> {
-        if !listen {
-            held_up(self).await;
-            return Said::Gone;
-        }
-        match self.recv().await {
-            Some(Ok(Message::Binary(bytes))) => Said::Typed(bytes),
-            Some(Ok(Message::Text(text))) => match size(text.as_bytes()) {
+        match self.next(|_| if listen { Poll::Ready(()) } else { Poll::Pending }).await {
+            Happened::Said(Message::Binary(bytes)) => Said::Typed(bytes),
+            Happened::Said(Message::Text(text)) => match size(text.as_bytes()) {
                 Ok((rows, cols)) => Said::Size(rows, cols),
                 Err(problem) => Said::Wrong(problem),
             },
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Said::Nothing,
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Said::Gone,
+            Happened::Said(_) | Happened::Sent => Said::Nothing,
+            Happened::Gone => Said::Gone,
         }
     }
 }

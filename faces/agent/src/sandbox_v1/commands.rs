@@ -1,8 +1,10 @@
 //! Streams of output.
 //!
-//! The command's thread hands pieces to a short queue. When the client does not take them, the thread waits, and with it the command; after
-//! [`Parts::patience`](super::Parts) the client counts as gone, and the command is ended.
+//! The command's thread hands pieces to a short queue ([`Outbox`]). When the client does not take them, the command is held up; after
+//! [`Parts::patience`](super::Parts) the client counts as gone, and the command is ended. The thread of a download waits for its client
+//! ([`Pieces`]).
 
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +23,7 @@ use super::service::{EndsWith, Service};
 use super::{convert, output, status};
 use crate::api;
 use crate::api::{Agent, Caller, ExecResult, Watcher};
+use crate::outbox::Outbox;
 
 /// Bytes of one piece.
 pub const PIECE: usize = 64 << 10;
@@ -41,11 +44,6 @@ impl<T> Pieces<T> {
     pub fn channel(patience: Duration) -> (Pieces<T>, mpsc::Receiver<Result<T, Status>>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Pieces { sender, runtime: Handle::current(), patience }, receiver)
-    }
-
-    /// The same way for a task, as long as the thread has it.
-    pub fn to_client(&self) -> mpsc::WeakSender<Result<T, Status>> {
-        self.sender.downgrade()
     }
 
     /// Hands a piece over; `false`: the client is gone, or takes nothing.
@@ -82,13 +80,29 @@ impl<T, E: Unpin> Stream for Streamed<T, E> {
     }
 }
 
-impl Watcher for Pieces<ExecOutput> {
+/// A queue to a client for a command's thread.
+pub fn outbox<T: Send + 'static>(patience: Duration) -> Result<(Told<T>, mpsc::Receiver<Result<T, Status>>), Status> {
+    Outbox::channel(WAITING, Some(patience)).map_err(status::of)
+}
+
+/// What a command's client is told.
+pub type Told<T> = Outbox<Result<T, Status>>;
+
+impl Watcher for Told<ExecOutput> {
     fn wrote(&self, stream: api::Stream, bytes: &[u8]) -> bool {
         let kind = match stream {
             api::Stream::Stdout => OutputType::Stdout,
             api::Stream::Stderr => OutputType::Stderr,
         };
-        bytes.chunks(PIECE).all(|piece| self.send(Ok(ExecOutput { r#type: kind.into(), data: Bytes::copy_from_slice(piece) })))
+        bytes.chunks(PIECE).all(|piece| self.hand(Ok(ExecOutput { r#type: kind.into(), data: Bytes::copy_from_slice(piece) })))
+    }
+
+    fn held_up(&self) -> Option<BorrowedFd<'_>> {
+        Outbox::held_up(self)
+    }
+
+    fn is_gone(&self) -> bool {
+        Outbox::is_gone(self)
     }
 
     fn takes_output(&self) -> bool {
@@ -112,14 +126,16 @@ impl Service {
         &self,
         call: impl FnOnce(&dyn Agent, &Cancel, &dyn Watcher) -> api::Result<ExecResult> + Send + 'static,
     ) -> Result<Streamed<ExecOutput>, Status> {
-        self.stream(move |agent, cancel, pieces| {
-            let last = match call(agent, cancel, pieces) {
+        let (told, receiver) = outbox(self.patience)?;
+        let (_, ends) = self.begin(move |agent, cancel| {
+            let last = match call(agent, cancel, &told) {
                 Ok(result) => output::last(&result),
                 Err(error) => status::of(error),
             };
             // The status is also how a stream that went well ends: its trailers tell the exit code. Nobody hears it when the client is gone.
-            pieces.send(Err(last));
-        })
+            told.hand(Err(last));
+        })?;
+        Ok(Streamed::new(receiver, ends))
     }
 
     pub fn exec_stream(&self, caller: Caller, request: ExecRequest) -> Result<Streamed<ExecOutput>, Status> {

@@ -302,9 +302,13 @@ impl Shell {
         let mut which = [None; 2];
         let happened: Vec<bool> = {
             let mut fds = vec![PollFd::new(woken, PollFlags::IN)];
-            for (at, stream) in self.capture.open() {
-                which[at] = Some(fds.len());
-                fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+            if let Some(held_up) = watcher.held_up() {
+                fds.push(PollFd::from_borrowed_fd(held_up, PollFlags::IN));
+            } else {
+                for (at, stream) in self.capture.open() {
+                    which[at] = Some(fds.len());
+                    fds.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+                }
             }
             if !silent {
                 let flags = if unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
@@ -316,7 +320,7 @@ impl Shell {
             }
             fds.iter().map(|fd| !fd.revents().is_empty()).collect()
         };
-        let mut wanted = true;
+        let mut wanted = !watcher.is_gone();
         for (at, index) in which.into_iter().enumerate() {
             if index.is_some_and(|index| happened[index]) {
                 wanted &= self.capture.serve(at, watcher);

@@ -59,7 +59,7 @@ impl<'a> Terminal<'a> {
 
     /// Reads what it shows until it ends with this.
     #[track_caller]
-    fn shows(&mut self, wanted: &str) {
+    pub fn shows(&mut self, wanted: &str) {
         let mut text = Vec::new();
         while !text.ends_with(wanted.as_bytes()) {
             match self.next().unwrap() {

@@ -17,6 +17,7 @@ use enclos_host::threads::Threads;
 use enclos_host::tokio::runtime::Runtime;
 use enclos_host::tokio::sync::mpsc;
 use enclos_proto::agent_v1::interactive_client::InteractiveClient;
+use enclos_proto::sandbox_v1::sandbox_service_client::SandboxServiceClient;
 use enclos_proto::tonic::codegen::tokio_stream::Stream;
 use enclos_proto::tonic::transport::{Channel, Endpoint};
 use enclos_proto::tonic::{Request, Status};
@@ -86,6 +87,11 @@ impl Served {
 
     pub fn client(&self) -> InteractiveClient<Channel> {
         InteractiveClient::new(self.channel.clone())
+    }
+
+    /// The calls of `sandbox.v1`.
+    pub fn sandboxes(&self) -> SandboxServiceClient<Channel> {
+        SandboxServiceClient::new(self.channel.clone())
     }
 
     pub fn block<T>(&self, future: impl Future<Output = T>) -> T {

@@ -42,11 +42,11 @@ impl Talk {
         talk
     }
 
-    fn say(&mut self, message: &Value) {
+    pub fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).unwrap();
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    pub fn write(&mut self, bytes: &[u8]) {
         self.0.send(Message::binary(bytes.to_vec())).unwrap();
     }
 
@@ -66,7 +66,7 @@ impl Talk {
 
     /// Reads standard output until it ends with this.
     #[track_caller]
-    fn shows(&mut self, wanted: &str) {
+    pub fn shows(&mut self, wanted: &str) {
         let mut text = Vec::new();
         while !text.ends_with(wanted.as_bytes()) {
             let event = self.event().unwrap();
