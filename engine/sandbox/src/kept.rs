@@ -89,7 +89,7 @@ pub(crate) struct Adopted {
 
 impl Sandbox {
     /// Everything by which another process can go on with this sandbox ([`Sandbox::adopt`]): a record, and the descriptors that keep it alive. Nothing in it ends while
-    /// somebody holds them, whatever becomes of this process; so do not lose track of them. Commands that run then run on, but nobody hears of their end.
+    /// somebody holds them, whatever becomes of this process; so do not lose track of them. Commands that run then run on; of the end of one hears who holds its [`crate::Ending`].
     ///
     /// # Errors
     /// When a descriptor cannot be copied.

@@ -28,7 +28,7 @@ mod still;
 mod watch;
 mod workspace;
 
-pub use command::{Child, Command, Outcome, Output, Stdio};
+pub use command::{Child, Command, Ending, Outcome, Output, Stdio};
 pub use enclos_spec as spec;
 pub use error::{Error, Failure, Result, Stage};
 pub use files::{Files, FilesBuilder, collect};

@@ -364,7 +364,7 @@ pub(crate) struct Route {
     /// The command's name.
     pub id: u32,
     /// Where its replies arrive; `None`: over the control socket, for the process that was parked.
-    pub replies: Option<OwnedFd>,
+    pub replies: Option<Arc<OwnedFd>>,
     /// Its pid inside, once it is known.
     pub started: Arc<OnceLock<i32>>,
 }
@@ -440,7 +440,7 @@ impl Inner {
         let mut given = given.to_vec();
         given.push(theirs.as_fd());
         send_exec(self.control(), &request, id, &given)?;
-        Ok(Route { id, replies: Some(replies), started: Arc::default() })
+        Ok(Route { id, replies: Some(Arc::new(replies)), started: Arc::default() })
     }
 
     /// Whether somebody has frozen it.

@@ -1,5 +1,5 @@
 //! A server without listeners, for the tests of this crate: makes a sandbox and sessions in it, says their names, runs another for one command, and waits to be killed, or for a
-//! line on its standard input to leave.
+//! line on its standard input to leave. With one word more (`endings`) only sessions that are going to end.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -29,6 +29,9 @@ fn main() {
     let caller = Caller { name: Arc::from("alice"), operator: false };
     let id = agent.create_sandbox(&caller, &NewSandbox::default()).expect("sandbox").id;
     agent.start(&caller, &id).expect("start");
+    if words.next().is_some() {
+        return endings(&agent, &caller, &id);
+    }
     let beat = "echo before > note; (i=0; while :; do i=$((i+1)); echo $i > /tmp/beat; sleep 0.02; done) > /dev/null 2>&1 &";
     let exec = Exec { command: beat.to_owned(), ..Exec::default() };
     agent.exec(&caller, &id, &exec, &Cancel::new(), &NoWatcher).expect("command");
@@ -55,4 +58,18 @@ fn main() {
     } else {
         std::thread::sleep(std::time::Duration::from_secs(600));
     }
+}
+
+/// The first session of a sandbox, another, and a terminal; and one that ends when nobody is there. Then waits to be killed.
+fn endings(agent: &LocalAgent, caller: &Caller, id: &str) {
+    let shell = || agent.create_session(caller, id, &NewSession::default()).expect("session").id;
+    let (first, other, alone) = (shell(), shell(), shell());
+    let argv = ["sh", "-c", "read line; exit 9"].map(str::to_owned).to_vec();
+    let screen = NewSession { terminal: Some((24, 80)), argv, ..NewSession::default() };
+    let screen = agent.create_session(caller, id, &screen).expect("terminal").id;
+    let (busy, who, name) = (agent.clone(), caller.clone(), alone.clone());
+    std::thread::spawn(move || busy.session_exec(&who, &name, "sleep 1; exit 5", None, &Cancel::new(), &NoWatcher));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    println!("{first} {other} {alone} {screen}");
+    std::thread::sleep(std::time::Duration::from_secs(600));
 }

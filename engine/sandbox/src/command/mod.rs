@@ -1,5 +1,6 @@
 //! One command in a sandbox of its own: the interface of [`std::process::Command`], with a policy and a report.
 
+mod ending;
 mod run;
 pub(crate) mod tree;
 mod wiring;
@@ -23,6 +24,7 @@ use crate::launch;
 use crate::plan::{Planned, Wants, plan};
 use crate::probe::Facts;
 use crate::sandbox::Inner;
+pub use ending::Ending;
 use run::Run;
 
 /// What a standard stream of the command is.
@@ -285,7 +287,7 @@ impl Command {
         let mut run = Run::start(self, true)?;
         let [stdin, stdout, stderr] = run.take_pipes()?;
         let killer = run.control().try_clone_to_owned().map_err(|e| Failure::new(Stage::Prepare, launch::idmap::errno_of(&e)))?;
-        let (pid, id, shared, terminal) = (run.pid(), run.id(), run.shared(), run.take_terminal());
+        let (pid, id, shared, replies, terminal) = (run.pid(), run.id(), run.shared(), run.replies(), run.take_terminal());
         let end = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| Failure::about(Stage::Prepare, e, "eventfd"))?;
         let end = Arc::new(end);
@@ -298,7 +300,7 @@ impl Command {
             .name("enclos-watch".to_owned())
             .spawn(watch)
             .map_err(|e| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "watching thread"))?;
-        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), end, pid, id, shared, terminal, outcome: None })
+        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), end, pid, id, shared, replies, terminal, outcome: None })
     }
 }
 
@@ -320,6 +322,8 @@ pub struct Child {
     id: u32,
     /// The sandbox it shares with others, and its pid there.
     shared: Option<(Arc<Inner>, Arc<OnceLock<i32>>)>,
+    /// Where init tells of it; `None`: over the control socket.
+    replies: Option<Arc<OwnedFd>>,
     terminal: Option<std::fs::File>,
     outcome: Option<Outcome>,
 }

@@ -1,8 +1,6 @@
 //! One run: everything that lives from the start of a command to its report.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use enclos_spec::Policy;
 use enclos_sys::Errno;
 use enclos_sys::signal::{self, SignalSet, set_mask};
 
+use super::ending::status_of;
 use super::wiring::{Wiring, own_pipes, pipe, wire};
 use super::{Command, Home, Outcome};
 use crate::error::{Error, Failure, Result, Stage};
@@ -229,6 +228,14 @@ impl Run {
         }
     }
 
+    /// Where init tells of it, if not over the control socket.
+    pub fn replies(&self) -> Option<Arc<OwnedFd>> {
+        match &self.place {
+            Place::Shared(_, route) => route.replies.clone(),
+            Place::Own(_) | Place::Born(_) => None,
+        }
+    }
+
     pub fn take_terminal(&mut self) -> Option<std::fs::File> {
         self.terminal.take().map(Into::into)
     }
@@ -330,10 +337,7 @@ impl Run {
             return Err(Failure::about(Stage::Output, errno, if number == 1 { "stdout" } else { "stderr" }).into());
         }
         // A command killed together with its init was killed by SIGKILL.
-        let status = match ended.status.unwrap_or(-9) {
-            code @ 0.. => ExitStatus::from_raw((code & 0xff) << 8),
-            signal => ExitStatus::from_raw(-signal),
-        };
+        let status = status_of(ended.status.unwrap_or(-9));
         Ok((Outcome { status, report, directory: ended.directory }, kept))
     }
 

@@ -1,11 +1,12 @@
 //! Shells that last.
 //!
-//! - [`driver`]: what a shell is told. - [`shell`]: a shell that is alive, and one command in it. - [`tree`]: the processes below it, and their end.
+//! - [`driver`]: what a shell is told. - [`leader`]: the process of a session, and what it ends with. - [`shell`]: a shell that is alive, and one command in it. - [`tree`]: the processes below it, and their end.
 //! - [`turns`]: who is next. - [`screen`]: a program with a terminal.
 //!
 //! A session whose shell has ended stays known, closed, with what the shell ended with, until its sandbox is destroyed.
 
 mod driver;
+mod leader;
 mod screen;
 mod shell;
 mod tree;
@@ -22,6 +23,8 @@ use crate::core::quota::Share;
 use crate::exec::Limits;
 use crate::keeper::Item;
 use crate::state::{self, State};
+use enclos_sandbox::Ending;
+use leader::End;
 use screen::Screen;
 use shell::{Reins, Shell};
 use turns::Turns;
@@ -61,7 +64,7 @@ enum What {
 
 impl Alive {
     /// What it has ended with, if it has.
-    fn ended(&mut self) -> Option<i32> {
+    fn ended(&mut self) -> Option<End> {
         match &mut self.what {
             What::Shell(shell) => shell.ended(),
             What::Screen(screen) => screen.ended(),
@@ -96,23 +99,34 @@ impl Session {
     /// What it takes for another server to go on with it; `None`: it has ended.
     pub fn keep(&self) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
         let alive = self.lock();
-        let (pid, descriptors) = match &alive.as_ref()?.what {
-            What::Shell(shell) => shell.keep()?,
-            What::Screen(screen) => screen.keep()?,
+        let ((pid, mut descriptors), ending) = match &alive.as_ref()?.what {
+            What::Shell(shell) => (shell.keep()?, shell.ending()),
+            What::Screen(screen) => (screen.keep()?, screen.ending()),
         };
-        Some((pid.to_string().into_bytes(), descriptors))
+        let mut record = pid.to_string();
+        if let Some((id, replies)) = ending.map(Ending::into_parts) {
+            record.push_str(&format!(" {id}"));
+            descriptors.push(replies);
+        }
+        Some((record.into_bytes(), descriptors))
     }
 
     /// Goes on with one that another server has kept; `None`: there is nothing to go on with.
     pub fn adopt(number: u64, record: state::Session, owner: &str, adopted: Adopted<'_>) -> Option<Session> {
         let Adopted { life, item, output, running, share, audit } = adopted;
-        let pid = std::str::from_utf8(&item.record).ok()?.parse().ok()?;
+        let mut numbers = std::str::from_utf8(&item.record).ok()?.split(' ');
+        let (pid, mut descriptors) = (numbers.next()?.parse().ok()?, item.descriptors);
+        // Earlier servers kept no word of its end.
+        let ending = match numbers.next() {
+            Some(id) => Some(Ending::new(id.parse().ok()?, descriptors.pop()?)),
+            None => None,
+        };
         let (what, reins) = if record.terminal {
-            let screen = Screen::adopt(life, pid, item.descriptors)?;
+            let screen = Screen::adopt(life, pid, descriptors, ending)?;
             let reins = screen.reins();
             (What::Screen(Box::new(screen)), reins)
         } else {
-            let shell = Shell::adopt(life, pid, item.descriptors, output)?;
+            let shell = Shell::adopt(life, pid, descriptors, ending, output)?;
             let reins = shell.reins();
             (What::Shell(Box::new(shell)), reins)
         };
@@ -147,7 +161,7 @@ impl Session {
         if let Ok(mut alive) = self.alive.try_lock()
             && let Some(code) = alive.as_mut().and_then(Alive::ended)
         {
-            self.close(&mut alive, Some(code), state);
+            self.close(&mut alive, code, state);
         }
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -165,7 +179,7 @@ impl Session {
         let _turn = self.turns.wait(cancel)?;
         let mut alive = self.lock();
         if let Some(code) = alive.as_mut().and_then(Alive::ended) {
-            self.close(&mut alive, Some(code), state);
+            self.close(&mut alive, code, state);
         }
         let Some(living) = alive.as_mut() else { return Err(AgentError::SessionClosed) };
         let What::Shell(shell) = &mut living.what else {
@@ -177,7 +191,7 @@ impl Session {
             ran.result.verdict = Verdict::Lost;
         }
         if let Some(code) = ran.ended {
-            self.close(&mut alive, Some(code), state);
+            self.close(&mut alive, code, state);
         }
         Ok(ran.result)
     }
@@ -195,7 +209,7 @@ impl Session {
     pub fn attach(&self, state: &State) -> Result<Terminal> {
         let mut alive = self.lock();
         if let Some(code) = alive.as_mut().and_then(Alive::ended) {
-            self.close(&mut alive, Some(code), state);
+            self.close(&mut alive, code, state);
         }
         match alive.as_ref().map(|alive| &alive.what) {
             Some(What::Screen(screen)) => screen.attach(),
@@ -213,7 +227,7 @@ impl Session {
         }
         let mut alive = self.lock();
         let code = alive.as_mut().and_then(Alive::ended);
-        self.close(&mut alive, code.or(Some(128 + 9)), state);
+        self.close(&mut alive, code.unwrap_or(Some(128 + 9)), state);
     }
 
     /// It was ended with its sandbox.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use enclos_sandbox::Child;
+use enclos_sandbox::Ending;
 
-use super::shell::{Reins, exit_code, no_shell, not_started};
+use super::leader::{End, Leader};
+use super::shell::{Reins, no_shell, not_started};
 use crate::api::{AgentError, NewSession, Result, Terminal};
 use crate::core::fault;
 use crate::core::life::Life;
@@ -20,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A program with a terminal.
 #[derive(Debug)]
 pub struct Screen {
-    /// `None`: another server has started it.
-    child: Option<Child>,
+    leader: Leader,
     master: OwnedFd,
     held: Arc<AtomicBool>,
     reins: Reins,
@@ -67,7 +67,7 @@ impl Screen {
         let Some(master) = master else { return Err(no_shell(child, &words[0], &directory)) };
         // One that does little has ended by now; what it showed is in its terminal still.
         let reins = Reins::of(life, &child).unwrap_or_else(|| Reins::gone(life));
-        Ok(Screen { child: Some(child), master: master.into(), held: Arc::default(), reins })
+        Ok(Screen { leader: Leader::Own(Box::new(child)), master: master.into(), held: Arc::default(), reins })
     }
 
     /// What it takes to end it.
@@ -76,18 +76,19 @@ impl Screen {
     }
 
     /// What it has ended with, if it has.
-    pub fn ended(&mut self) -> Option<i32> {
-        match &mut self.child {
-            Some(child) => child.has_ended().then(|| exit_code(child)),
-            // What another server has started ends for that one's eyes only.
-            None => self.reins.has_ended().then_some(-1),
-        }
+    pub fn ended(&mut self) -> Option<End> {
+        self.leader.has_ended(&self.reins).then(|| self.leader.exit_code())
+    }
+
+    /// What tells another server of its end.
+    pub fn ending(&self) -> Option<Ending> {
+        self.leader.ending()
     }
 
     /// Goes on with one that another server has started.
-    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>) -> Option<Screen> {
+    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>, ending: Option<Ending>) -> Option<Screen> {
         let [master, process] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
-        Some(Screen { child: None, master, held: Arc::default(), reins: Reins::adopt(life, pid, process) })
+        Some(Screen { leader: Leader::Adopted(ending), master, held: Arc::default(), reins: Reins::adopt(life, pid, process) })
     }
 
     /// What it takes for another server to go on with it.

@@ -1,16 +1,16 @@
 //! A shell that is alive, and one command in it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use enclos_sandbox::{Child, Stdio};
+use enclos_sandbox::{Child, Ending, Stdio};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::leader::{End, Leader};
 use super::{driver, tree};
 use crate::api::{AgentError, Cancel, ExecResult, NewSession, NoWatcher, Result, Verdict, Watcher};
 use crate::core::fault;
@@ -29,8 +29,7 @@ const LEAVE: Duration = Duration::from_millis(1500);
 #[derive(Debug)]
 pub struct Shell {
     life: Arc<Life>,
-    /// `None`: another server has started it.
-    child: Option<Child>,
+    leader: Leader,
     control: OwnedFd,
     /// It may have something to say still about a command of another server.
     behind: bool,
@@ -100,7 +99,7 @@ pub struct Ran {
     /// For the caller.
     pub result: ExecResult,
     /// The shell has ended, with this.
-    pub ended: Option<i32>,
+    pub ended: Option<End>,
 }
 
 enum Answer {
@@ -134,15 +133,15 @@ impl Shell {
             return Err(no_shell(child, path, &directory));
         }
         let Some(reins) = Reins::of(life, &child) else { return Err(no_shell(child, path, &directory)) };
-        Ok(Shell { life: Arc::clone(life), child: Some(child), control, behind: false, capture, last: 0, reins })
+        Ok(Shell { life: Arc::clone(life), leader: Leader::Own(Box::new(child)), control, behind: false, capture, last: 0, reins })
     }
 
     /// Goes on with one that another server has started.
-    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>, output: u64) -> Option<Shell> {
+    pub fn adopt(life: &Arc<Life>, pid: i32, descriptors: Vec<OwnedFd>, ending: Option<Ending>, output: u64) -> Option<Shell> {
         let [control, process, stdout, stderr] = <[OwnedFd; 4]>::try_from(descriptors).ok()?;
         let capture = Capture::new([Some(stdout), Some(stderr)], output, false).ok()?;
         let reins = Reins { life: Arc::clone(life), pid, process: Some(Arc::new(process)) };
-        Some(Shell { life: Arc::clone(life), child: None, control, behind: true, capture, last: 0, reins })
+        Some(Shell { life: Arc::clone(life), leader: Leader::Adopted(ending), control, behind: true, capture, last: 0, reins })
     }
 
     /// What it takes for another server to go on with it: its number, and descriptors.
@@ -155,12 +154,12 @@ impl Shell {
     }
 
     fn has_ended(&self) -> bool {
-        self.child.as_ref().map_or_else(|| self.reins.has_ended(), Child::has_ended)
+        self.leader.has_ended(&self.reins)
     }
 
-    fn exit_code(&mut self) -> i32 {
-        // What another server has started ends for that one's eyes only.
-        self.child.as_mut().map_or(-1, exit_code)
+    /// What tells another server of its end.
+    pub fn ending(&self) -> Option<Ending> {
+        self.leader.ending()
     }
 
     /// What it takes to end it.
@@ -169,8 +168,8 @@ impl Shell {
     }
 
     /// What it has ended with, if it has.
-    pub fn ended(&mut self) -> Option<i32> {
-        self.has_ended().then(|| self.exit_code())
+    pub fn ended(&mut self) -> Option<End> {
+        self.has_ended().then(|| self.leader.exit_code())
     }
 
     /// Runs a command.
@@ -234,9 +233,13 @@ impl Shell {
                 self.last = status;
                 None
             }
-            _ => Some(self.exit_code()),
+            _ => Some(self.leader.exit_code()),
         };
-        let status = ended.unwrap_or(self.last);
+        // An end of which nobody can say anything has no number, and says so.
+        if ended == Some(None) && verdict == Verdict::Ended {
+            verdict = Verdict::Lost;
+        }
+        let status = ended.map_or(self.last, |end| end.unwrap_or(-1));
         // What it ran was killed, and it has said so before this was looked at.
         if verdict == Verdict::Ended && status != 0 && stop.hit().is_some() {
             verdict = Verdict::DiskLimit;
@@ -400,13 +403,5 @@ pub(super) fn not_started(error: &enclos_sandbox::Error, directory: &std::path::
         Some((enclos_sandbox::Stage::Workdir, reason)) => AgentError::invalid("workdir", format!("{}: {reason}", directory.display())),
         Some((enclos_sandbox::Stage::Execute, _)) => AgentError::invalid("shell", error.to_string()),
         _ => fault::of_engine(error),
-    }
-}
-
-pub(super) fn exit_code(child: &mut Child) -> i32 {
-    match child.wait() {
-        Ok(outcome) => outcome.status.code().unwrap_or_else(|| 128 + outcome.status.signal().unwrap_or(0)),
-        // Its sandbox was ended under it.
-        Err(_) => 128 + Signal::KILL.as_raw(),
     }
 }

@@ -17,17 +17,24 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// A server in a process of its own, with a sandbox, a session and a terminal.
-struct Server {
+struct Server<const N: usize = 3> {
     child: Child,
-    names: [String; 3],
+    names: [String; N],
 }
 
 impl Server {
     fn start(directory: &std::path::Path) -> Server {
+        Server::doing(directory, &[])
+    }
+}
+
+impl<const N: usize> Server<N> {
+    /// What its further words say.
+    fn doing(directory: &std::path::Path, words: &[&str]) -> Server<N> {
         let mut command = Command::new(program("server"));
         let text = if is_root() { "" } else { "[agent]\nbest-effort = true" };
-        command.arg(program("agent_launch")).arg(directory.join("agent")).arg(text).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.arg(program("agent_launch")).arg(directory.join("agent")).arg(text).args(words);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let names: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -122,6 +129,32 @@ fn w46_a_killed_server_disturbs_nobody() {
 #[test]
 fn w41_a_server_that_ends_leaves_sandboxes_to_the_next() {
     goes_on(|child| child.stdin.take().unwrap().write_all(b"leave\n").unwrap());
+}
+
+#[test]
+fn what_a_shell_of_another_server_ends_with_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let Server { mut child, names: [first, other, alone, screen] } = Server::<4>::doing(directory.path(), &["endings"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // One of them ends while no server is there.
+    std::thread::sleep(Duration::from_millis(1500));
+    let world = next(directory);
+    let known = |session: &str| world.agent.session(&world.caller, session).unwrap();
+    assert_eq!((known(&alone).status, known(&alone).exit_code), (SessionStatus::Closed, Some(5)));
+    // The shell that was a process ahead of its command, and one that was not: an exit, and a signal.
+    let result = world.in_session(&first, "exit 7", LONG);
+    assert_eq!((result.exit_code, result.verdict, known(&first).exit_code), (7, Verdict::Ended, Some(7)));
+    let result = world.in_session(&other, "kill -TERM $$", LONG);
+    assert_eq!((result.exit_code, known(&other).exit_code), (143, Some(143)));
+    let terminal = world.agent.attach(&world.caller, &screen).unwrap();
+    (&terminal.master).write_all(b"go\n").unwrap();
+    let until = Instant::now() + LONG;
+    while known(&screen).status != SessionStatus::Closed {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(known(&screen).exit_code, Some(9));
 }
 
 #[test]
