@@ -42,7 +42,7 @@ pub struct Session {
     pub created_at: i64,
     /// Milliseconds since 1970.
     pub closed_at: Option<i64>,
-    /// What the shell ended with; 128 + n after signal n.
+    /// What the shell ended with; 128 + n after signal n. Absent while it lives, and where nobody can say.
     pub exit_code: Option<i32>,
     /// It has a terminal.
     pub terminal: bool,

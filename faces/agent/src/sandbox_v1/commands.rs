@@ -80,13 +80,14 @@ impl<T, E: Unpin> Stream for Streamed<T, E> {
     }
 }
 
+/// What a command's client is told, and where it comes out.
+pub type Told<T> = Outbox<Result<T, Status>>;
+type Hears<T> = mpsc::Receiver<Result<T, Status>>;
+
 /// A queue to a client for a command's thread.
-pub fn outbox<T: Send + 'static>(patience: Duration) -> Result<(Told<T>, mpsc::Receiver<Result<T, Status>>), Status> {
+pub fn outbox<T: Send + 'static>(patience: Duration) -> Result<(Told<T>, Hears<T>), Status> {
     Outbox::channel(WAITING, Some(patience)).map_err(status::of)
 }
-
-/// What a command's client is told.
-pub type Told<T> = Outbox<Result<T, Status>>;
 
 impl Watcher for Told<ExecOutput> {
     fn wrote(&self, stream: api::Stream, bytes: &[u8]) -> bool {

@@ -471,7 +471,7 @@ pub struct Session {
     pub created_at: String,
     /// RFC 3339.
     pub closed_at: Option<String>,
-    /// What the shell ended with; 128 + n after signal n.
+    /// What the shell ended with; 128 + n after signal n. Absent while it lives, and where nobody can say.
     pub exit_code: Option<i32>,
     /// Whether it has a terminal.
     pub terminal: bool,
