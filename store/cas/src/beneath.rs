@@ -4,11 +4,12 @@
 //! tree (design, invariant 6): while anything that may write below still runs, not even these are called, but for a look at how much there is.
 
 use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, openat2, statat};
 use rustix::io::Errno;
 
 /// No link, magic or not, no `..` beyond the start, no other file system.
@@ -72,6 +73,21 @@ pub fn names(directory: impl AsFd) -> Result<Vec<OsString>, Errno> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whether a directory that was opened for this, and never read, holds nothing.
+///
+/// # Errors
+/// The kernel's.
+pub fn is_empty(directory: impl AsFd) -> Result<bool, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A word for a kind of file, as `find -type` tells them apart.

@@ -34,6 +34,7 @@ use enclos_cas::{Quota, Store};
 
 use codebase::records::Records;
 use error::During;
+use workspace::passing::Places;
 
 pub use codebase::{By, Codebase, Exported, Limits, Listed, Md5, Page, PageRequest, Unpacked, Uploaded, Version};
 pub use edit::Edit;
@@ -53,6 +54,7 @@ pub struct Vfs {
     store: Store,
     records: Records,
     limits: Limits,
+    places: Places,
 }
 
 impl Vfs {
@@ -69,10 +71,10 @@ impl Vfs {
         let root = std::fs::canonicalize(root).during("opening", root)?;
         let store = Store::open(root.join("cas"), quota)?;
         let records = Records::open(&root.join("vfs.sqlite"))?;
-        for folder in ["building", "checkouts", "masks", "snapshots", "workspaces"] {
+        for folder in ["building", "checkouts", "masks", "passing", "snapshots", "workspaces"] {
             workspace::make(&root.join(folder))?;
         }
-        let vfs = Vfs { root, store, records, limits };
+        let vfs = Vfs { root, store, records, limits, places: Places::default() };
         vfs.drop_torn_layers()?;
         vfs.reap()?;
         Ok(vfs)
@@ -92,6 +94,10 @@ impl Vfs {
 
     pub(crate) fn records(&self) -> &Records {
         &self.records
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -20,7 +20,12 @@ impl Inner {
     pub fn create(&self, caller: &Caller, new: &NewSandbox, passing: bool) -> Result<Arc<Entry>> {
         let record = self.record(caller, new)?;
         let share = self.quotas.take(&caller.name, Counted::Sandboxes, self.settings.quota_sandboxes)?;
-        let workspace = self.vfs.create_workspace(&record.codebase, new.version, record.created_at).map_err(fault::of_store)?;
+        let workspace = if passing && !record.named {
+            self.vfs.create_passing(&record.codebase, new.version, &record.owner, record.created_at)
+        } else {
+            self.vfs.create_workspace(&record.codebase, new.version, record.created_at)
+        };
+        let workspace = workspace.map_err(fault::of_store)?;
         let record = Sandbox { workspace: workspace.id.clone(), version: workspace.version, ..record };
         let number = self.number();
         let make = if passing { Entry::passing } else { Entry::new };

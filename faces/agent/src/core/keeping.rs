@@ -102,6 +102,7 @@ impl Inner {
             keeper.settle();
         }
         self.later.end();
+        self.ends.end();
         self.state.checkpoint();
         // What is dropped is ended; what this process holds when it exits is not.
         std::mem::forget(Arc::clone(self));

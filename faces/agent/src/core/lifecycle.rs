@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use enclos_host::tracing;
 use enclos_sandbox::Workspace;
-use enclos_vfs::{Ownership, Rules, Writable};
+use enclos_vfs::{Leftover, Ownership, Rules, Writable};
 
 use super::entry::{Entry, Known};
 use super::images::Shown;
@@ -139,13 +139,26 @@ impl Inner {
         }
         entry.forget(&self.state)?;
         let leftover = self.vfs.delete_workspace(&entry.known().record.workspace).map_err(fault::of_store)?;
+        self.clear_away(entry, life.as_deref(), leftover);
+        Ok(())
+    }
+
+    /// Has what is left of a workspace removed, or kept for the next where that is worth waiting for its end.
+    fn clear_away(&self, entry: &Entry, life: Option<&Life>, leftover: Leftover) {
+        let top = life.filter(|_| entry.is_passing()).and_then(|life| life.workspace().ok());
+        let leftover = match top {
+            None => leftover,
+            Some(top) => match self.ends.push(top, leftover) {
+                Ok(()) => return,
+                Err(leftover) => leftover,
+            },
+        };
         self.later.push(move || {
             if let Err(error) = leftover.remove() {
                 // The next start tries again.
                 tracing::warn!(%error, "a workspace could not be removed");
             }
         });
-        Ok(())
     }
 
     /// Ends what runs so that something else can be put in its place, and does that; what ran before runs again on it. The caller has the turn.

@@ -6,7 +6,7 @@
 //!
 //! - [`entry`], [`table`]: what is known and what lives, in memory. - [`life`]: a living sandbox. - [`templates`]: warm ones. - [`policy`]: limits.
 //! - [`create`], [`lifecycle`]: made, started, stopped, destroyed. - [`codebases`], [`changes`], [`sharing`]: versions and what goes into them.
-//! - [`expiry`]: the one timer. - [`growth`], [`nameless`]: how much is written. - [`quota`]: how much one caller has. - [`fault`]: faults in the words of the seam.
+//! - [`later`], [`ends`]: what nobody waits for. - [`expiry`]: the one timer. - [`growth`], [`nameless`]: how much is written. - [`quota`]: how much one caller has. - [`fault`]: faults in the words of the seam.
 
 mod agent;
 mod archives;
@@ -14,6 +14,7 @@ mod changes;
 pub mod clock;
 mod codebases;
 mod create;
+mod ends;
 pub mod entry;
 mod expiry;
 pub mod fault;
@@ -50,6 +51,7 @@ use crate::keeper::Keeper;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::state::{self, State, Status};
+use ends::Ends;
 use entry::Entry;
 use later::Later;
 use quota::{Counted, Quotas};
@@ -86,6 +88,7 @@ pub(crate) struct Inner {
     timer: expiry::Timer,
     ground: growth::Ground,
     later: Later,
+    ends: Ends,
     keeper: Option<Keeper>,
     ownership: Ownership,
 }
@@ -148,6 +151,7 @@ impl LocalAgent {
             ground: growth::Ground::new(&at).map_err(|error| fault::internal("the directory of the state", &error))?,
             keeper,
             later: Later::start().map_err(|error| fault::internal("a thread", &error))?,
+            ends: Ends::start().map_err(|error| fault::internal("a thread", &error))?,
             ownership: if privileged { Ownership::USUAL } else { Ownership::One },
             settings,
         });
@@ -195,6 +199,7 @@ impl LocalAgent {
             }
         }
         self.inner.later.end();
+        self.inner.ends.end();
         self.inner.state.checkpoint();
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod files;
 mod growth;
 mod lifecycle;
+mod once;
 mod permissions;
 mod restart;
 mod sessions;

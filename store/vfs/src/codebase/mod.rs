@@ -135,6 +135,13 @@ impl Vfs {
     /// [`VfsError::InUse`] while a workspace or snapshot stands on it (W-43), or [`VfsError::Unknown`].
     pub fn delete_codebase(&self, id: &str) -> Result<(), VfsError> {
         check_id("codebase_id", "cb", id)?;
+        self.places().standing(|passing| match passing.iter().any(|(codebase, ..)| *codebase == id) {
+            true => Err(VfsError::InUse { kind: "codebase", id: id.to_owned(), by: "a workspace of one mount".to_owned() }),
+            false => self.delete_unused(id),
+        })
+    }
+
+    fn delete_unused(&self, id: &str) -> Result<(), VfsError> {
         let mut connection = self.records().durable()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).metadata("writing")?;
         read_codebase(&transaction, id)?;
@@ -355,9 +362,17 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`].
     pub fn prune(&self, codebase: &str, keep: u64) -> Result<usize, VfsError> {
+        self.places().standing(|passing| {
+            let passing = passing.iter().filter(|(of, ..)| *of == codebase).map(|(_, version, _)| *version);
+            self.prune_before(codebase, keep, passing.min().unwrap_or(u64::MAX))
+        })
+    }
+
+    /// `needed`: from this version on all are.
+    fn prune_before(&self, codebase: &str, keep: u64, needed: u64) -> Result<usize, VfsError> {
         let connection = self.records().durable()?;
         let head = read_codebase(&connection, codebase)?.head.number;
-        let oldest = (head + 1).saturating_sub(keep.max(1));
+        let oldest = (head + 1).saturating_sub(keep.max(1)).min(needed);
         connection
             .execute(
                 "DELETE FROM version WHERE codebase = ?1 AND number < ?2

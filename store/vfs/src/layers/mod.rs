@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! upper      the workspace's own; everything the command changes      workspaces/ID/GENERATION/upper
-//! mask       whiteouts, placeholders, and what has the other owner    masks/TREE-RULES-OWNERS/{reading,writing}
+//! mask       whiteouts, placeholders, and what has the other owner;   masks/TREE-RULES-OWNERS/{reading,writing}
+//!            left out where there is nothing of the kind
 //! checkout   all files of the version, all with one owner             checkouts/TREE-OWNERS-{reading,writing}
 //! ```
 //!
@@ -178,10 +179,16 @@ impl Vfs {
             })?;
         }
         let mask = masks.join(flavour.word());
-        let stat = rustix::fs::stat(&mask).during("reading", &mask)?;
+        let opened = open(&mask).during("opening", &mask)?;
+        let stat = rustix::fs::fstat(&opened).during("reading", &mask)?;
         let owner = matches!(ownership, Ownership::Two { .. }).then_some((stat.st_uid, stat.st_gid));
         let top = Attributes { mode: stat.st_mode & 0o7777, owner, time: None };
-        Ok(Lower { lower: vec![mask, checkout.join(flavour.word())], top })
+        let mut lower = vec![checkout.join(flavour.word())];
+        // One that hides and changes nothing need not be mounted by everybody: the upper says what the top is like.
+        if !beneath::is_empty(&opened).during("reading", &mask)? {
+            lower.insert(0, mask);
+        }
+        Ok(Lower { lower, top })
     }
 
     /// Drops all cached layers if they may be torn: when the machine was started since they were made, or when that cannot be told.

@@ -20,6 +20,8 @@ use crate::error::During;
 const DEPTH: usize = 256;
 /// Most bytes of extended attributes that are copied for one file.
 const XATTR_MAX: usize = 64 << 10;
+/// Directories in each other that are removed where they are.
+const NEAR: usize = 16;
 
 /// Removes a directory with all below it; nothing outside it, whatever it holds.
 pub(crate) fn remove(path: &Path) -> Result<(), VfsError> {
@@ -39,11 +41,21 @@ pub(crate) fn remove_at(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno).during("removing", shown),
     }
-    // A loop with a stack of descriptors would be bounded by RLIMIT_NOFILE: hostile trees are deep. Deep ones are brought up first.
+    remove_directory(parent, name, shown, 0)
+}
+
+/// Each level takes a descriptor, of which there are not as many as hostile trees are deep: what lies deeper than [`NEAR`] is brought up first.
+fn remove_directory(parent: &OwnedFd, name: &OsStr, shown: &Path, depth: usize) -> Result<(), VfsError> {
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        Err(errno) => return Err(errno).during("removing", shown),
+    }
     let directory = enter(parent, name).during("opening", shown)?;
     for inner in beneath::names(&directory).during("reading", shown)? {
         match unlinkat(&directory, &inner, AtFlags::empty()) {
             Ok(()) => {}
+            Err(_) if depth < NEAR => remove_directory(&directory, &inner, shown, depth + 1)?,
             Err(_) => flatten(&directory, &inner, shown)?,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! workspaces/ID/GENERATION/{upper,work}     the overlay's; closed to others
+//! passing/NAME/{upper,work}                 the same, of one mount
 //! snapshots/ID/upper                        copies of uppers
 //! ```
 //!
@@ -16,6 +17,7 @@ mod changed;
 mod conflict;
 mod diff;
 pub(crate) mod files;
+pub(crate) mod passing;
 mod publish;
 mod records;
 mod used;
@@ -100,7 +102,11 @@ pub enum Committed {
 /// What is left of a workspace that is gone. Removed when it is dropped; what cannot be removed goes when the store is opened next.
 #[derive(Debug)]
 #[must_use = "dropping it takes as long as removing the files does: do it where nobody waits"]
-pub struct Leftover(Option<PathBuf>);
+pub struct Leftover {
+    path: Option<PathBuf>,
+    /// It may serve again.
+    again: Option<(passing::Place, passing::Free)>,
+}
 
 impl Leftover {
     /// Removes it.
@@ -108,13 +114,27 @@ impl Leftover {
     /// # Errors
     /// The kernel's.
     pub fn remove(mut self) -> Result<(), VfsError> {
-        self.0.take().map_or(Ok(()), |path| files::remove(&path))
+        self.path.take().map_or(Ok(()), |path| files::remove(&path))
+    }
+
+    /// Keeps what can serve again ([`Vfs::create_passing`]), and removes everything else. Nobody may have it mounted any more.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn recycle(mut self) -> Result<(), VfsError> {
+        match self.again.take() {
+            None => self.remove(),
+            Some((place, free)) => {
+                self.path = None;
+                passing::keep(place, &free)
+            }
+        }
     }
 }
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
+        if let Some(path) = self.path.take() {
             let _ = files::remove(&path);
         }
     }
@@ -137,7 +157,7 @@ impl Vfs {
     /// # Errors
     /// An id that cannot be, or [`VfsError::Unknown`].
     pub fn workspace(&self, id: &str) -> Result<Workspace, VfsError> {
-        read_workspace(&self.records().read(), id)
+        self.places().workspace(id).map_or_else(|| read_workspace(&self.records().read(), id), Ok)
     }
 
     /// Lists workspaces in the order in which they were made.
@@ -154,6 +174,9 @@ impl Vfs {
     /// # Errors
     /// [`VfsError::Unknown`], or the kernel's.
     pub fn delete_workspace(&self, id: &str) -> Result<Leftover, VfsError> {
+        if let Some(leftover) = self.places().take_back(id) {
+            return Ok(leftover);
+        }
         let workspace = self.workspace(id)?;
         let delete = |connection: &rusqlite::Connection| -> Result<(), VfsError> {
             let mut statement = connection.prepare_cached("DELETE FROM workspace WHERE id = ?1").metadata("writing")?;
@@ -167,8 +190,8 @@ impl Vfs {
         }
         let leftover = self.root().join("building").join(new_id("b")?);
         match renameat_with(CWD, self.workspace_root(id), CWD, &leftover, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(Leftover(Some(leftover))),
-            Err(Errno::NOENT) => Ok(Leftover(None)),
+            Ok(()) => Ok(Leftover { path: Some(leftover), again: None }),
+            Err(Errno::NOENT) => Ok(Leftover { path: None, again: None }),
             Err(errno) => Err(errno).during("removing", self.workspace_root(id)),
         }
     }
@@ -179,10 +202,15 @@ impl Vfs {
     /// [`VfsError::Unknown`], the store's or the kernel's.
     pub fn layers(&self, id: &str, rules: &Rules, ownership: Ownership) -> Result<Layers, VfsError> {
         let workspace = self.workspace(id)?;
-        let version = self.version(&workspace.codebase, Some(workspace.version))?;
+        let passing = self.places().version(id);
+        let version = passing.clone().map_or_else(|| self.version(&workspace.codebase, Some(workspace.version)), Ok)?;
         // The version before this one may be pruned, or checked out nowhere: then all files are written.
         let near = || version.parent.and_then(|parent| self.version(&workspace.codebase, Some(parent)).ok()).map(|parent| parent.tree);
         let below = self.lower(&version.tree, near, rules, ownership)?;
+        if passing.is_some() {
+            let place = self.places().give_out(id, below.top)?;
+            return Ok(Layers { lower: below.lower, upper: place.join("upper"), work: place.join("work") });
+        }
         let place = self.generation(&workspace);
         for folder in [self.workspace_root(id), place.clone(), place.join("upper"), place.join("work")] {
             make(&folder)?;
@@ -250,6 +278,9 @@ impl Vfs {
     /// [`VfsError::Unknown`], [`VfsError::InUse`] as in [`Vfs::commit`], or the kernel's.
     pub fn restore(&self, id: &str, snapshot: &str, marks: Marks) -> Result<Workspace, VfsError> {
         let was = self.workspace(id)?;
+        if self.places().path(id).is_some() {
+            return Err(busy(&was));
+        }
         let from = read_snapshot(&self.records().read(), snapshot)?;
         if from.codebase != was.codebase {
             return Err(VfsError::Invalid {
@@ -345,7 +376,8 @@ impl Vfs {
     }
 
     fn generation(&self, workspace: &Workspace) -> PathBuf {
-        self.workspace_root(&workspace.id).join(workspace.generation.to_string())
+        let recorded = || self.workspace_root(&workspace.id).join(workspace.generation.to_string());
+        self.places().path(&workspace.id).unwrap_or_else(recorded)
     }
 
     /// Removes what an earlier process left half done: what is in no record.
@@ -355,8 +387,10 @@ impl Vfs {
             Err(VfsError::System { errno: Errno::NOENT, .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         };
-        for name in entries(&self.root().join("building"))? {
-            files::remove(&self.root().join("building").join(name))?;
+        for folder in ["building", "passing"] {
+            for name in entries(&self.root().join(folder))? {
+                files::remove(&self.root().join(folder).join(name))?;
+            }
         }
         for name in entries(&self.root().join("snapshots"))? {
             if matches!(read_snapshot(&self.records().read(), &name.to_string_lossy()), Err(VfsError::Unknown { .. })) {
@@ -385,6 +419,10 @@ impl Vfs {
     /// # Errors
     /// The kernel's or SQLite's.
     pub fn drop_unused_layers(&self) -> Result<usize, VfsError> {
+        self.places().standing(|passing| self.drop_layers_but(passing))
+    }
+
+    fn drop_layers_but(&self, passing: &[(&str, u64, Digest)]) -> Result<usize, VfsError> {
         let mut dropped = 0;
         for folder in ["masks", "checkouts"] {
             let place = self.root().join(folder);
@@ -395,7 +433,7 @@ impl Vfs {
                 let sql = "SELECT EXISTS (SELECT 1 FROM workspace w JOIN version v ON v.codebase = w.codebase AND v.number = w.version WHERE v.tree = ?1)";
                 let used: bool = connection.query_row(sql, params![tree], |row| row.get(0)).metadata("reading")?;
                 drop(connection);
-                if !used {
+                if !used && passing.iter().all(|(_, _, standing)| standing.to_string() != tree) {
                     files::remove(&place.join(&name))?;
                     dropped += 1;
                 }

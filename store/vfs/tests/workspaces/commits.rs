@@ -215,7 +215,7 @@ fn where_a_command_may_write_is_told_to_the_second_wall() {
 #[test]
 fn layers_of_an_earlier_start_of_the_machine_are_made_again() {
     let world = full(&[("f", "1")]);
-    let file = world.vfs.layers(&world.workspace, &world.rules, world.mode.ownership()).unwrap().lower[1].join("f");
+    let file = world.vfs.layers(&world.workspace, &world.rules, world.mode.ownership()).unwrap().lower.last().unwrap().join("f");
     write(&world, "g", "kept");
     let World { vfs, directory, workspace, rules, mode, .. } = world;
     let root = vfs.root().to_owned();

@@ -5,6 +5,7 @@ mod commits;
 mod identity;
 mod killed;
 mod mounted;
+mod passing;
 mod publishing;
 mod pushing;
 mod used;
