@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use enclos_cas::Digest;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::VfsError;
@@ -146,7 +147,7 @@ impl Drop for Durable<'_> {
 
 impl Records {
     pub fn open(path: &Path) -> Result<Records, VfsError> {
-        let mut connection = Connection::open(path).metadata("opening")?;
+        let mut connection = plain(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).metadata("opening")?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
@@ -161,7 +162,7 @@ impl Records {
         }
         transaction.pragma_update(None, "user_version", SCHEMA).metadata("making")?;
         transaction.commit().metadata("making")?;
-        let reader = Connection::open(path).metadata("opening")?;
+        let reader = plain(path)?;
         reader.execute_batch("PRAGMA query_only = ON").metadata("opening")?;
         reader.busy_timeout(std::time::Duration::from_secs(10)).metadata("opening")?;
         Ok(Records { writer: Mutex::new(connection), reader: Mutex::new(reader) })
@@ -183,6 +184,14 @@ impl Records {
         durable.execute_batch("PRAGMA synchronous = FULL").metadata("writing")?;
         Ok(durable)
     }
+}
+
+/// Opens the database. A statement that is kept is good for all parameters: SQLite would else make many anew for each (`SQLITE_DBCONFIG_ENABLE_QPSG`),
+/// which takes longer than they do.
+fn plain(path: &Path) -> Result<Connection, VfsError> {
+    let connection = Connection::open(path).metadata("opening")?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).metadata("opening")?;
+    Ok(connection)
 }
 
 /// Reads one row; the statement is kept.
