@@ -7,7 +7,8 @@ use rustix::io::{Errno, ioctl_fionread, read};
 
 use crate::api::{Stream, Watcher};
 
-/// Bytes read at once.
+/// Bytes read at once; at first, and at most.
+const LITTLE: usize = 4 << 10;
 const PIECE: usize = 64 << 10;
 
 /// More than a terminal ever holds (the kernel's tty buffers, 64 KiB, and what its line discipline has taken).
@@ -57,7 +58,7 @@ impl Capture {
         }
         let sources = streams.map(|from| Source { from, kept: Vec::new(), thrown: 0 });
         let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-        Ok(Capture { sources, bound, told_only, terminal: false, buffer: vec![0; PIECE] })
+        Ok(Capture { sources, bound, told_only, terminal: false, buffer: vec![0; LITTLE] })
     }
 
     /// Of the other end of a terminal: all that is shown is standard output.
@@ -113,7 +114,8 @@ impl Capture {
     fn take(&mut self, at: usize, most: usize, watcher: &dyn Watcher) -> (usize, bool) {
         let source = &mut self.sources[at];
         let Some(from) = &source.from else { return (0, true) };
-        let count = match read(from, &mut self.buffer[..most.min(PIECE)]) {
+        let room = most.min(self.buffer.len());
+        let count = match read(from, &mut self.buffer[..room]) {
             Err(Errno::AGAIN | Errno::INTR) => return (0, true),
             Ok(0) | Err(_) => {
                 source.from = None;
@@ -127,7 +129,12 @@ impl Capture {
             source.kept.extend_from_slice(&bytes[..room]);
             source.thrown += (count - room) as u64;
         }
-        (count, watcher.wrote(STREAMS[at], bytes))
+        let wanted = watcher.wrote(STREAMS[at], bytes);
+        // Most commands say little, and a large piece of memory costs more to have than to fill.
+        if count == self.buffer.len() && count < PIECE {
+            self.buffer.resize(PIECE, 0);
+        }
+        (count, wanted)
     }
 }
 
