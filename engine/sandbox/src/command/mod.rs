@@ -9,7 +9,8 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use enclos_spec::{Policy, Report};
@@ -279,7 +280,7 @@ impl Command {
         Ok(Output { status: outcome.status, stdout, stderr, report: outcome.report, directory: outcome.directory })
     }
 
-    /// Starts it. A thread of its own watches it, so that limits hold whether or not anybody waits.
+    /// Starts it. A thread watches it, so that limits hold whether or not anybody waits.
     ///
     /// # Errors
     /// As for [`Command::status`]; a command that is not found is told by [`Child::wait`].
@@ -296,11 +297,22 @@ impl Command {
             let _told = told;
             run.finish().map(|(outcome, _)| outcome)
         };
-        let thread = std::thread::Builder::new()
-            .name("enclos-watch".to_owned())
-            .spawn(watch)
+        let watched = crate::watch::threads::run(watch)
             .map_err(|e| Failure::about(Stage::Prepare, launch::idmap::errno_of(&e), "watching thread"))?;
-        Ok(Child { stdin, stdout, stderr, control: killer, thread: Some(thread), end, pid, id, shared, replies, terminal, outcome: None })
+        Ok(Child {
+            stdin,
+            stdout,
+            stderr,
+            control: killer,
+            watched: Some(Mutex::new(watched)),
+            end,
+            pid,
+            id,
+            shared,
+            replies,
+            terminal,
+            outcome: None,
+        })
     }
 }
 
@@ -314,7 +326,8 @@ pub struct Child {
     /// Read end of its standard error, when piped.
     pub stderr: Option<std::fs::File>,
     control: OwnedFd,
-    thread: Option<std::thread::JoinHandle<Result<Outcome>>>,
+    /// Where the outcome arrives, once.
+    watched: Option<Mutex<Receiver<Result<Outcome>>>>,
     /// An event descriptor (eventfd(2)) that the watching thread makes readable.
     end: Arc<OwnedFd>,
     pid: i32,
@@ -413,11 +426,16 @@ impl Child {
         if let Some(outcome) = &self.outcome {
             return Ok(outcome.clone());
         }
-        let Some(thread) = self.thread.take() else { return Err(Error::InitLost("waited for twice".to_owned())) };
-        let outcome = thread.join().unwrap_or_else(|_| Err(Error::InitLost("the watching thread failed".to_owned())))?;
+        let Some(watched) = self.watched.take() else { return Err(Error::InitLost("waited for twice".to_owned())) };
+        let outcome = answer(watched).unwrap_or_else(|| Err(Error::InitLost("the watching thread failed".to_owned())))?;
         self.outcome = Some(outcome.clone());
         Ok(outcome)
     }
+}
+
+/// Waits for what the thread that watches has to say.
+fn answer(watched: Mutex<Receiver<Result<Outcome>>>) -> Option<Result<Outcome>> {
+    watched.into_inner().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// Held by the thread that watches: told however that thread ends.
@@ -431,11 +449,11 @@ impl Drop for TellsEnd {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        if let Some(watched) = self.watched.take() {
             let _ = self.kill();
             // The watch must not wait for a reader that is being dropped.
             (self.stdin, self.stdout, self.stderr) = (None, None, None);
-            let _ = thread.join();
+            let _ = answer(watched);
         }
     }
 }

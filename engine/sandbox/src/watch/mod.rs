@@ -15,6 +15,7 @@
 pub mod handed;
 pub mod relay;
 pub mod stream;
+pub mod threads;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
