@@ -394,6 +394,8 @@ impl Root {
         if let Some((upper, work)) = above {
             fsconfig_set_string(&context, c"upperdir", upper)?;
             fsconfig_set_string(&context, c"workdir", work)?;
+            // An identity of its own would be written to the upper directory (since Linux 6.6), and nobody asks for it. Kernels before 5.14 know no such option.
+            let _ = fsconfig_set_string(&context, c"uuid", c"off");
         }
         if self.in_user_namespace {
             fsconfig_set_flag(&context, c"userxattr")?;
