@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use enclos_sys::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -12,7 +12,7 @@ use super::Child;
 use crate::error::{Failure, Result, Stage};
 use crate::init::message::{REPLY, Reply};
 use crate::launch::idmap::errno_of;
-use crate::watch::is_readable;
+use crate::watch::{is_readable, now};
 
 /// Where init tells of one command's end. The word waits there for whoever holds this, also when the process that started the command is gone: so a
 /// sandbox that is kept ([`crate::Sandbox::keep`]) can tell the next holder what its commands ended with.
@@ -39,8 +39,8 @@ impl Ending {
     /// started it has taken the word and is gone.
     #[must_use]
     pub fn wait(&self, patience: Duration) -> Option<ExitStatus> {
-        let until = Instant::now() + patience;
-        while is_readable(&self.replies, until.saturating_duration_since(Instant::now())) {
+        let until = now() + patience;
+        while is_readable(&self.replies, until.saturating_sub(now())) {
             let mut bytes = [0; REPLY];
             // Looked at and left there, so that whoever comes after this process finds it too.
             match recv(&self.replies, &mut bytes[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {

@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../certified/asking.rs"]
 mod asking;
 mod changes;
 mod codebases;

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../certified/asking.rs"]
+#[path = "../native/asking.rs"]
 mod asking;
 mod calls;
 mod fake;
