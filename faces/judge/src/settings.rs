@@ -35,6 +35,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Policies (a language with its limits) for which warm sandboxes are kept.",
     },
     Setting {
+        key: "judge.cpu-shares",
+        kind: Kind::Count(0, 262_144),
+        default: "512",
+        help: "Weight of each sandbox, whatever runs in it, where processors are short; the server and any other session have 1024. Held where the \
+               server may use the `cpu` controller. 0: none of its own.",
+    },
+    Setting {
         key: "judge.best-effort",
         kind: Kind::Flag,
         default: "false",
@@ -128,6 +135,7 @@ pub fn of(configuration: &Configuration) -> Settings {
         answer: configuration.size("judge.answer").unwrap_or(0),
         parallel: number("judge.parallel"),
         templates: number("judge.templates").unwrap_or(1),
+        cpu_shares: configuration.count("judge.cpu-shares").filter(|shares| *shares > 0),
         best_effort: configuration.flag("judge.best-effort"),
     }
 }
@@ -182,22 +190,22 @@ mod tests {
         let (ours, theirs) = (of(&read("")), Settings::default());
         assert_eq!(ours.limits, theirs.limits);
         assert_eq!(
-            (ours.languages, ours.cache, ours.answer, ours.parallel, ours.templates, ours.best_effort),
-            (theirs.languages, theirs.cache, theirs.answer, theirs.parallel, theirs.templates, theirs.best_effort)
+            (ours.languages, ours.cache, ours.answer, ours.parallel, ours.templates, ours.cpu_shares, ours.best_effort),
+            (theirs.languages, theirs.cache, theirs.answer, theirs.parallel, theirs.templates, theirs.cpu_shares, theirs.best_effort)
         );
     }
 
     #[test]
     fn each_key_reaches_its_place() {
         let settings = of(&read(
-            "[judge]\nlanguages = \"/x\"\ncache = 1\nparallel = 3\nbest-effort = true\n[judge.limits.run]\ncpu = \"1s\"\nopen-files = 9\n\
+            "[judge]\nlanguages = \"/x\"\ncache = 1\nparallel = 3\ncpu-shares = 0\nbest-effort = true\n[judge.limits.run]\ncpu = \"1s\"\nopen-files = 9\n\
              [judge.limits.compile]\nmemory = \"2M\"\n[judge.limits.most]\nextra-cpu = \"7s\"",
         ));
         assert_eq!((settings.languages, settings.cache, settings.parallel), (Some("/x".into()), 1, Some(3)));
         assert_eq!((settings.limits.run.cpu.map(|span| span.as_secs()), settings.limits.run.open_files), (Some(1), Some(9)));
         assert_eq!(settings.limits.compile.memory, Some(2 << 20));
         assert_eq!(settings.limits.most.extra_cpu.map(|span| span.as_secs()), Some(7));
-        assert!(settings.best_effort);
+        assert!(settings.best_effort && settings.cpu_shares.is_none());
     }
 
     #[test]

@@ -17,5 +17,6 @@ mod native;
 mod operator;
 mod programs;
 mod scripts;
+mod shares;
 mod tls;
 mod world;

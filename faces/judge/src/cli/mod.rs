@@ -55,7 +55,9 @@ pub fn main(args: impl Iterator<Item = OsString>, launcher: impl FnOnce() -> Res
         Err(message) => return fail(USAGE, &message),
     };
     let judge = launcher().map_err(|error| error.to_string()).and_then(|launcher| {
-        let settings = Settings { languages: arguments.directory.clone(), best_effort: arguments.best_effort, ..Settings::default() };
+        // No server waits behind the programs here, so they step back for nobody.
+        let own = Settings { cpu_shares: None, ..Settings::default() };
+        let settings = Settings { languages: arguments.directory.clone(), best_effort: arguments.best_effort, ..own };
         LocalJudge::new(launcher, settings).map_err(|error| error.to_string())
     });
     let judge = match judge {

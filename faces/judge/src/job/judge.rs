@@ -39,6 +39,8 @@ pub struct Settings {
     pub parallel: Option<usize>,
     /// Policies for which warm sandboxes are kept.
     pub templates: usize,
+    /// Weight of each sandbox where processors are short, as `cpu.shares`; held where the host has the controller. `None`: none of its own.
+    pub cpu_shares: Option<u64>,
     /// Weaken what this host cannot hold, and say so in each report, instead of refusing.
     pub best_effort: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             answer: 64 << 20,
             parallel: None,
             templates: 24,
+            cpu_shares: Some(512),
             best_effort: false,
         }
     }
@@ -79,7 +82,10 @@ impl LocalJudge {
         let registry = Registry::load(settings.languages.as_deref()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let parallel = settings.parallel.unwrap_or(cores).max(1);
-        let runner = Runner::new(launcher, settings.templates, parallel, settings.best_effort)?;
+        let mut runner = Runner::new(launcher, settings.templates, parallel, settings.best_effort)?;
+        if let Some(shares) = settings.cpu_shares {
+            runner.weigh(shares).map_err(io::Error::other)?;
+        }
         runner.prepare(&settings.limits.run).map_err(io::Error::other)?;
         let cache = Cache::new(settings.cache);
         Ok(LocalJudge { settings, registry, runner, turns: Turns::new(parallel), parallel, cache, versions: Versions::default() })

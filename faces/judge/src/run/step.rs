@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use enclos_sandbox::spec::Policy;
 use enclos_sandbox::{Child, Command, Error, Files, Launcher, Outcome, Stage, Stdio};
 use rustix::io::Errno;
 
@@ -63,6 +64,8 @@ pub struct Ran {
 pub struct Runner {
     sandboxes: Sandboxes,
     best_effort: bool,
+    /// Of each sandbox; `None`: none of its own.
+    cpu_shares: Option<u64>,
     /// A control group holds memory, not the address space of each process.
     memory_held: bool,
 }
@@ -87,7 +90,28 @@ impl Runner {
         let sandboxes = Sandboxes::new(launcher, templates, parked)?;
         let asked = policy::of(&Limits { memory: Some(64 << 20), ..Limits::default() }, &[], false);
         let memory_held = !best_effort || !matches!(sandboxes.prepare(&asked), Err(Error::Unenforceable { field: "memory", .. }));
-        Ok(Runner { sandboxes, best_effort, memory_held })
+        Ok(Runner { sandboxes, best_effort, cpu_shares: None, memory_held })
+    }
+
+    /// Gives every sandbox from now on this weight against others where processors are short, however many processes and sessions it has. Where the
+    /// host has no controller for it, nothing changes: it is no limit of a job, and no verdict depends on it.
+    ///
+    /// # Errors
+    /// A weight that is none.
+    pub fn weigh(&mut self, shares: u64) -> Result<(), Error> {
+        let asked = Policy { cpu_shares: Some(shares), ..policy::of(&Limits::default(), &[], false) };
+        match self.sandboxes.prepare(&asked) {
+            Err(Error::Unenforceable { field: "cpu-shares", .. }) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.cpu_shares = Some(shares);
+                Ok(())
+            }
+        }
+    }
+
+    fn policy(&self, limits: &Limits, see: &[PathBuf]) -> Policy {
+        Policy { cpu_shares: self.cpu_shares, ..policy::of(limits, see, self.best_effort) }
     }
 
     /// Whether this host can hold these limits, before a job asks for them.
@@ -95,7 +119,7 @@ impl Runner {
     /// # Errors
     /// What is missing, by name and with its remedy: words for whoever runs the judge, not for clients.
     pub fn prepare(&self, limits: &Limits) -> Result<(), Error> {
-        self.sandboxes.prepare(&policy::of(limits, &[], self.best_effort))
+        self.sandboxes.prepare(&self.policy(limits, &[]))
     }
 
     /// Runs one command to its end.
@@ -107,7 +131,7 @@ impl Runner {
             return Err(JobError::Cancelled);
         }
         let alarm = Alarm::new(heard.cancel).map_err(|e| internal("alarm", &e))?;
-        let mut policy = policy::of(order.limits, order.see, self.best_effort);
+        let mut policy = self.policy(order.limits, order.see);
         // A bound on address space in the place of one on memory would stop it before its first instruction.
         let unheld = order.reserves && !self.memory_held && policy.memory.take().is_some();
         let words = wrapped(&order);
