@@ -37,9 +37,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "judge.cpu-shares",
         kind: Kind::Count(0, 262_144),
-        default: "512",
-        help: "Weight of each sandbox, whatever runs in it, where processors are short; the server and any other session have 1024. Held where the \
-               server may use the `cpu` controller. 0: none of its own.",
+        default: "1024",
+        help: "Weight of each sandbox, whatever runs in it, where processors are short; others have 1024. With less the server answers sooner and jobs take longer. \
+               Held where the server may use the `cpu` controller. 0: none of its own.",
     },
     Setting {
         key: "judge.best-effort",

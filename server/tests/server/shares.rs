@@ -28,7 +28,7 @@ fn each_sandbox_of_the_judge_has_the_weight_that_is_set() {
         return;
     }
     // As cgroup v2 counts: 100 where v1 says 1024.
-    for (shares, wanted) in [("", ["512", "50"]), ("judge.cpu-shares=2048", ["2048", "200"])] {
+    for (shares, wanted) in [("", ["1024", "100"]), ("judge.cpu-shares=2048", ["2048", "200"])] {
         let world = if shares.is_empty() { World::new() } else { World::with(&["--set", shares]) };
         assert_eq!(world.python("print(1)", json!({}))["stdout"], "1\n");
         let seen = weights(&world);
@@ -65,7 +65,7 @@ fn many_sessions_of_one_sandbox_leave_another_its_share() {
         return;
     }
     // A half for the 31st part, less what others on this machine take of both: so one against the other.
-    let (with, without) = (beside_sessions("judge.cpu-shares=512"), beside_sessions("judge.cpu-shares=0"));
+    let (with, without) = (beside_sessions("judge.cpu-shares=1024"), beside_sessions("judge.cpu-shares=0"));
     println!("beside 30 busy sessions: {with:.3} s of a second with weights, {without:.3} s without");
     assert!(with > without * 1.5, "{with} {without}");
 }

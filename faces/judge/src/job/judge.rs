@@ -54,7 +54,7 @@ impl Default for Settings {
             answer: 64 << 20,
             parallel: None,
             templates: 24,
-            cpu_shares: Some(512),
+            cpu_shares: Some(1024),
             best_effort: false,
         }
     }
