@@ -74,6 +74,9 @@ impl Vfs {
         for folder in ["building", "checkouts", "masks", "passing", "snapshots", "workspaces"] {
             workspace::make(&root.join(folder))?;
         }
+        for folder in ["passing", "workspaces"] {
+            workspace::passing::apart(&root.join(folder));
+        }
         let vfs = Vfs { root, store, records, limits, places: Places::default() };
         vfs.drop_torn_layers()?;
         vfs.reap()?;

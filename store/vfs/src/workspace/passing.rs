@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enclos_cas::{Attributes, Digest, beneath};
-use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, flistxattr, fstat, futimens, unlinkat};
+use rustix::fs::{AtFlags, IFlags, Timespec, Timestamps, UTIME_NOW, flistxattr, fstat, futimens, ioctl_getflags, ioctl_setflags, unlinkat};
 use rustix::io::Errno;
 
 use super::{Leftover, Workspace, make, open};
@@ -27,6 +27,9 @@ use crate::{Version, Vfs, VfsError};
 /// Places kept for one owner, and for all.
 const MOST_OF_ONE: usize = 16;
 const MOST: usize = 64;
+/// Lives of one place. Each mount makes some inodes and lets go of them, all where the place is on the disk, and ext4 without a journal passes over those that
+/// were let go of in the last minutes one by one when it looks for a free one: the next place is elsewhere ([`apart`]).
+const LIVES: u32 = 32;
 
 /// What the kernel makes for a mount whose upper need not outlive the machine, innermost first (overlayfs, "volatile").
 const OF_THE_MOUNT: [&str; 4] = ["work/incompat/volatile/dirty", "work/incompat/volatile", "work/incompat", "work"];
@@ -45,6 +48,8 @@ struct Lent {
 pub(super) struct Place {
     path: PathBuf,
     whose: Arc<str>,
+    /// How often it was kept.
+    lives: u32,
     /// As its upper was when it was given out; `None`: it was not.
     made: Option<Look>,
 }
@@ -204,7 +209,7 @@ impl Vfs {
         };
         let place = match self.places().free.take(whose) {
             Some(place) => place,
-            None => Place { path: self.root().join("passing").join(new_id("p")?), whose: whose.into(), made: None },
+            None => Place { path: self.root().join("passing").join(new_id("p")?), whose: whose.into(), lives: 0, made: None },
         };
         lent.insert(workspace.id.clone(), Lent { workspace: workspace.clone(), version: found, place });
         Ok(workspace)
@@ -213,8 +218,9 @@ impl Vfs {
 
 /// Keeps the place for the next if it is as it was made; else removes it.
 pub(super) fn keep(place: Place, free: &Free) -> Result<(), VfsError> {
-    let gone = match is_untouched(&place) {
-        true => free.put(Place { made: None, ..place }),
+    let lives = place.lives + 1;
+    let gone = match lives < LIVES && is_untouched(&place) {
+        true => free.put(Place { made: None, lives, ..place }),
         false => Some(place),
     };
     gone.map_or(Ok(()), |gone| super::files::remove(&gone.path))
@@ -235,6 +241,15 @@ fn is_untouched(place: &Place) -> bool {
         beneath::is_empty(&work)
     };
     untouched().unwrap_or(false)
+}
+
+/// Has what is made in a directory lie far apart on the disk, as what belongs to different users does (chattr(1), `T`). Where the file system knows no such
+/// thing, nothing is lost.
+pub(crate) fn apart(path: &Path) {
+    let Ok(directory) = directory(path) else { return };
+    if let Ok(flags) = ioctl_getflags(&directory) {
+        let _ = ioctl_setflags(&directory, flags | IFlags::TOPDIR);
+    }
 }
 
 fn directory(path: &Path) -> Result<OwnedFd, Errno> {

@@ -67,6 +67,11 @@ fn a_place_that_nobody_wrote_to_serves_its_owner_again() {
     let other = world.whole("bob", |_| ());
     assert!(other != one && other != two);
     assert_eq!(world.places(), 3);
+    // It does so for a while, and then another does.
+    let lives: Vec<_> = (0..100).map(|_| world.whole("bob", |_| ())).collect();
+    let places: std::collections::BTreeSet<_> = lives.iter().collect();
+    assert_eq!((places.len(), lives[0] == other, lives[99] == other), (4, true, false));
+    assert!(!other.exists());
 }
 
 #[test]
