@@ -62,23 +62,21 @@ impl Ends {
         Ok(Ends { waiting, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Deals with what is left of a workspace when it is mounted no more. `top`: it is, and this descriptor leads into it.
-    ///
-    /// # Errors
-    /// It cannot be watched; then it is given back.
-    pub fn push(&self, top: BorrowedFd<'_>, leftover: Leftover) -> Result<(), Leftover> {
+    /// Deals with what is left of a workspace when it is mounted no more, or gives it back where that cannot be told. `top`: it is mounted, and this
+    /// descriptor leads into it.
+    pub fn push(&self, top: BorrowedFd<'_>, leftover: Leftover) -> Option<Leftover> {
         // Through the link on purpose: it is the kernel's, and leads to what is open. Nothing that a watch of this kind could tell happens to a mounted top.
         let path = format!("/proc/self/fd/{}", top.as_raw_fd());
         let mut leftovers = self.waiting.lock();
         if self.waiting.ended.load(Ordering::Acquire) {
-            return Err(leftover);
+            return Some(leftover);
         }
         match inotify::add_watch(&self.waiting.inotify, path, WatchFlags::DELETE_SELF | WatchFlags::ONLYDIR) {
             Ok(watch) => {
                 leftovers.insert(watch, (leftover, Instant::now()));
-                Ok(())
+                None
             }
-            Err(_) => Err(leftover),
+            Err(_) => Some(leftover),
         }
     }
 

@@ -147,12 +147,10 @@ impl Inner {
     fn clear_away(&self, entry: &Entry, life: Option<&Life>, leftover: Leftover) {
         let top = life.filter(|_| entry.is_passing()).and_then(|life| life.workspace().ok());
         let leftover = match top {
-            None => leftover,
-            Some(top) => match self.ends.push(top, leftover) {
-                Ok(()) => return,
-                Err(leftover) => leftover,
-            },
+            None => Some(leftover),
+            Some(top) => self.ends.push(top, leftover),
         };
+        let Some(leftover) = leftover else { return };
         self.later.push(move || {
             if let Err(error) = leftover.remove() {
                 // The next start tries again.

@@ -17,6 +17,7 @@ mod changed;
 mod conflict;
 mod diff;
 pub(crate) mod files;
+mod leftover;
 pub(crate) mod passing;
 mod publish;
 mod records;
@@ -39,6 +40,7 @@ use records::{insert_snapshot, insert_workspace, list_snapshots, list_workspaces
 pub use conflict::Conflict;
 pub use diff::{Bounds, Change, Denied, View, What};
 pub use files::Marks;
+pub use leftover::Leftover;
 pub use records::{Snapshot, Workspace};
 pub use used::Used;
 
@@ -97,47 +99,6 @@ pub enum Committed {
     Denied(Vec<Change>),
     /// Somebody else changed the same paths. All stays as it is.
     Conflicts(Vec<Conflict>),
-}
-
-/// What is left of a workspace that is gone. Removed when it is dropped; what cannot be removed goes when the store is opened next.
-#[derive(Debug)]
-#[must_use = "dropping it takes as long as removing the files does: do it where nobody waits"]
-pub struct Leftover {
-    path: Option<PathBuf>,
-    /// It may serve again.
-    again: Option<(passing::Place, passing::Free)>,
-}
-
-impl Leftover {
-    /// Removes it.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn remove(mut self) -> Result<(), VfsError> {
-        self.path.take().map_or(Ok(()), |path| files::remove(&path))
-    }
-
-    /// Keeps what can serve again ([`Vfs::create_passing`]), and removes everything else. Nobody may have it mounted any more.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn recycle(mut self) -> Result<(), VfsError> {
-        match self.again.take() {
-            None => self.remove(),
-            Some((place, free)) => {
-                self.path = None;
-                passing::keep(place, &free)
-            }
-        }
-    }
-}
-
-impl Drop for Leftover {
-    fn drop(&mut self) {
-        if let Some(path) = self.path.take() {
-            let _ = files::remove(&path);
-        }
-    }
 }
 
 impl Vfs {

@@ -63,7 +63,9 @@ fn a_place_that_nobody_wrote_to_serves_its_owner_again() {
     // Two at once have two, and another owner has neither.
     let ((one, left_one), (two, left_two)) = (world.life("alice", |_| ()), world.life("alice", |_| ()));
     assert!(one == first && two != first);
-    (left_one.recycle().unwrap(), left_two.recycle().unwrap());
+    for left in [left_one, left_two] {
+        left.recycle().unwrap();
+    }
     let other = world.whole("bob", |_| ());
     assert!(other != one && other != two);
     assert_eq!(world.places(), 3);
