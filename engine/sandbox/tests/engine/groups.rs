@@ -73,10 +73,18 @@ fn the_next_sandbox_is_charged_for_nothing_of_the_one_before() {
 
 /// The name of the control group that a sandbox's command is in, and its report.
 fn group_of(template: &Template) -> (Option<String>, Report) {
-    let mut child = template.command("sleep").arg("0.2").stdin(Stdio::Null).spawn().unwrap();
-    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
+    let mut child = template.command("sleep").arg("0.3").stdin(Stdio::Null).spawn().unwrap();
     let mine = format!("enclos-{}-", std::process::id());
-    let name = groups.lines().flat_map(|line| line.split('/')).find(|part| part.starts_with(&mine)).map(str::to_owned);
+    let mut name = None;
+    // It enters a moment after it was born.
+    for _ in 0..100 {
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap_or_default();
+        name = groups.lines().flat_map(|line| line.split('/')).find(|part| part.starts_with(&mine)).map(str::to_owned);
+        if name.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
     (name, child.wait().unwrap().report)
 }
 
