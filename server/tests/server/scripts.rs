@@ -105,7 +105,8 @@ fn examples_work(guide: &str, least: usize) {
 #[test]
 fn the_configurations_of_the_guides_are_right() {
     let papers = tempfile::tempdir().unwrap();
-    let _ = enclos_testkit::certificates::Authorities::new(papers.path());
+    let authorities = enclos_testkit::certificates::Authorities::new(papers.path());
+    std::fs::write(papers.path().join("revoked.pem"), authorities.clients.revoking(&[])).unwrap();
     for guide in [
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/judge-deploy.md")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/agent-operate.md")),

@@ -507,7 +507,8 @@ fn procs(group: &Group) -> Result<Vec<OwnedFd>> {
 pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
-    Pid::from_raw(pid)
+    // -1 when it was waited for (proc_pid_fdinfo(5)); 0 from a pid namespace that does not have it.
+    if pid > 0 { Pid::from_raw(pid) } else { None }
 }
 
 impl Born {
@@ -591,5 +592,24 @@ impl Drop for Born {
         // It waits itself for the sandbox's end.
         slot.last = Some(pidfd);
         template.give_back(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_waited_for_has_no_pid() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert_eq!(pid_of(&pidfd), Some(pid));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(pid_of(&pidfd), None);
     }
 }
