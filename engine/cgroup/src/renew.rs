@@ -30,7 +30,9 @@ impl Group {
     /// # Errors
     /// Whatever the files of the group give; it is to be removed then too.
     pub fn renew(&mut self) -> Result<bool, CgroupError> {
-        if self.nodes.is_empty() || self.kept.load(Ordering::Relaxed) {
+        // v2 keeps the highest value of memory for good: `memory.peak` is set back only for one open descriptor.
+        let counts_on = self.node(Controller::Memory).is_some_and(|node| node.version == Version::V2);
+        if counts_on || self.nodes.is_empty() || self.kept.load(Ordering::Relaxed) {
             return Ok(false);
         }
         let deadline = Deadline::after(PATIENCE);
@@ -86,11 +88,8 @@ impl Group {
         Ok(true)
     }
 
-    /// Sets v1's counts of memory back; `false` where that hides something. v2 keeps the highest value for good (`memory.peak` is set back only for one open descriptor).
+    /// Sets v1's counts of memory back; `false` where that hides something.
     fn forgets_memory(&self, node: &Node) -> Result<bool, CgroupError> {
-        if node.version == Version::V2 {
-            return Ok(false);
-        }
         let kills = self.content(node, "memory.oom_control")?.and_then(|control| crate::file::keyed(&control, "oom_kill"));
         if kills != Some(0) {
             return Ok(false);

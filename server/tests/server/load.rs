@@ -21,10 +21,10 @@ fn requests() -> usize {
 
 /// Programs that harm where they can, and what each must end as.
 const ATTACKS: [(&str, &[&str]); 6] = [
-    // As many children as there may be, then again. Whether all fit into its memory is a matter of how far each has come.
+    // As many children as there may be, then again.
     (
         "import os, time\nfor _ in range(2000):\n try:\n  if os.fork() == 0: time.sleep(30)\n except OSError: pass\ntime.sleep(30)",
-        &["TIMED_OUT", "OUT_OF_MEMORY"],
+        &["TIMED_OUT"],
     ),
     ("x = []\nwhile True: x.append(bytearray(1 << 20))", &["OUT_OF_MEMORY"]),
     ("while True: print('y' * 65536)", &["SIGNALED", "TIMED_OUT"]),

@@ -127,9 +127,9 @@ fn a_quota_of_cpu_time_slows_what_wants_more() {
         let mut group = make(&host, &limits);
         let mut shell = Shell::within(&group, "while :; do :; done");
         std::thread::sleep(Duration::from_millis(1500));
-        // A fifth of a CPU; without the quota it would be a whole one, or a half on a busy machine, where the least of all weights leaves it next to nothing.
+        // A fifth of a CPU; without the quota it would be a whole one, or a half on a busy machine.
         let used = group.cpu_usec().unwrap();
-        assert!(used > 0 && used < 500_000, "{used}");
+        assert!(used > 30_000 && used < 500_000, "{used}");
         group.kill().unwrap();
         shell.wait();
         group.remove().unwrap();

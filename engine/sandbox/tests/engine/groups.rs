@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use enclos_sandbox::spec::{Policy, Report, Verdict};
-use enclos_sandbox::{Stdio, Template};
+use enclos_sandbox::{Launcher, Stdio, Template};
 
 use crate::warm::launcher;
 
@@ -13,11 +13,16 @@ const LIMITS: &str = "memory = '64MiB'\nprocesses = 24\nwall = '20s'\ncpu = '10s
 const BUSY: &str = "head -c 30000000 /dev/zero | tail -c 30000000 | wc -c; i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; \
                     for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1 & done; wait";
 
-/// Limits that this host can hold; `None`: not all of them.
-fn policy() -> Option<Policy> {
+/// A template with limits, and what it needs to live; `None`, and said so: this host cannot hold them.
+fn template(test: &str) -> Option<(Launcher, Template)> {
     let policy = Policy::from_toml(LIMITS).unwrap();
-    let explained = enclos_sandbox::Command::new("true").policy(&policy).explain();
-    explained.is_ok().then_some(policy)
+    if let Err(error) = enclos_sandbox::Command::new("true").policy(&policy).explain() {
+        println!("SKIP: {test}: {error}");
+        return None;
+    }
+    let launcher = launcher();
+    let template = launcher.template(&policy).unwrap();
+    Some((launcher, template))
 }
 
 fn run(template: &Template, script: &str) -> Report {
@@ -50,12 +55,7 @@ fn directories(name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn the_next_sandbox_is_charged_for_nothing_of_the_one_before() {
-    let Some(policy) = policy() else {
-        println!("SKIP: the_next_sandbox_is_charged_for_nothing_of_the_one_before: no control groups here");
-        return;
-    };
-    let launcher = launcher();
-    let template = launcher.template(&policy).unwrap();
+    let Some((_launcher, template)) = template("the_next_sandbox_is_charged_for_nothing_of_the_one_before") else { return };
     for (before, verdict) in [(BUSY, Verdict::Ok), ("exec tail /dev/zero", Verdict::OutOfMemory), ("exit 0", Verdict::Ok)] {
         assert_eq!(run(&template, before).verdict, verdict, "{before}");
         // Time for its group to be made ready for the next.
@@ -90,12 +90,7 @@ fn group_of(template: &Template) -> (Option<String>, Report) {
 
 #[test]
 fn a_group_serves_one_sandbox_after_another() {
-    let Some(policy) = policy() else {
-        println!("SKIP: a_group_serves_one_sandbox_after_another: no control groups here");
-        return;
-    };
-    let launcher = launcher();
-    let template = launcher.template(&policy).unwrap();
+    let Some((_launcher, template)) = template("a_group_serves_one_sandbox_after_another") else { return };
     let (first, report) = group_of(&template);
     // v2 cannot set its counts back; there every sandbox has a new one.
     let again = report.figure("memory-peak").is_some_and(|figure| figure.source.contains("v1"));
@@ -106,13 +101,8 @@ fn a_group_serves_one_sandbox_after_another() {
 
 #[test]
 fn spare_groups_are_removed_soon_and_with_their_template() {
-    let Some(policy) = policy() else {
-        println!("SKIP: spare_groups_are_removed_soon_and_with_their_template: no control groups here");
-        return;
-    };
-    let launcher = launcher();
     for drops in [false, true] {
-        let template = launcher.template(&policy).unwrap();
+        let Some((_launcher, template)) = template("spare_groups_are_removed_soon_and_with_their_template") else { return };
         let (Some(name), _) = group_of(&template) else {
             println!("SKIP: spare_groups_are_removed_soon_and_with_their_template: no control group is needed here");
             return;
