@@ -37,8 +37,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "judge.cpu-shares",
         kind: Kind::Count(0, 262_144),
-        default: "1024",
-        help: "Weight of each sandbox, whatever runs in it, where processors are short; others have 1024. With less the server answers sooner and jobs take longer. \
+        default: "256",
+        help: "Weight of each sandbox, whatever runs in it, where processors are short; others, the server among them, have 1024. With less the server answers sooner; \
+               with more jobs take less long beside other work of this machine. \
                Held where the server may use the `cpu` controller. 0: none of its own.",
     },
     Setting {

@@ -27,8 +27,8 @@ fn each_sandbox_of_the_judge_has_the_weight_that_is_set() {
     if !held("each_sandbox_of_the_judge_has_the_weight_that_is_set") {
         return;
     }
-    // As cgroup v2 counts: 100 where v1 says 1024.
-    for (shares, wanted) in [("", ["1024", "100"]), ("judge.cpu-shares=2048", ["2048", "200"])] {
+    // As cgroup v1 and v2 count.
+    for (shares, wanted) in [("", ["256", "35"]), ("judge.cpu-shares=2048", ["2048", "174"])] {
         let world = if shares.is_empty() { World::new() } else { World::with(&["--set", shares]) };
         assert_eq!(world.python("print(1)", json!({}))["stdout"], "1\n");
         let seen = weights(&world);

@@ -54,7 +54,7 @@ impl Default for Settings {
             answer: 64 << 20,
             parallel: None,
             templates: 24,
-            cpu_shares: Some(1024),
+            cpu_shares: Some(256),
             best_effort: false,
         }
     }

@@ -71,7 +71,7 @@ pub const FLAGS: &[Flag<Request>] = &[
         default: "1024",
         adds: false,
         help: "Weight against others where CPUs are short, from 2 to 262144",
-        more: "As cpu.shares; on cgroup v2 the range is mapped onto that of cpu.weight. Needs the cpu controller.",
+        more: "As cpu.shares; on cgroup v2 as cpu.weight, where 1024 is 100. Needs the cpu controller.",
         apply: |request, v| {
             request.policy.cpu_shares = Some(value::shares(v)?);
             Ok(())
