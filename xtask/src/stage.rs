@@ -106,6 +106,7 @@ impl Stage {
             limit: LIMIT,
             only: Vec::new(),
             without: Vec::new(),
+            journal: None,
         })
     }
 

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub struct Suite {
     pub only: Vec<String>,
     /// Not those whose path contains one of these.
     pub without: Vec<String>,
+    /// Where the start and end of each test is noted, for whoever finds us dead.
+    pub journal: Option<PathBuf>,
 }
 
 /// Lines of a failed test's output that are shown, the last ones: a flood would hide the other failures.
@@ -95,6 +98,32 @@ pub fn run(suite: &Suite) -> Result<Tally> {
     }
     print_table(rows);
     Ok(total)
+}
+
+/// What the journal of a run tells.
+#[derive(Debug, Default, PartialEq)]
+pub struct Journal<'a> {
+    /// Seconds and name of each test that came to its end.
+    pub ended: Vec<(f64, &'a str)>,
+    /// Those that were running when it stopped.
+    pub running: Vec<&'a str>,
+}
+
+impl<'a> Journal<'a> {
+    /// Reads what [`Suite::journal`] holds.
+    #[must_use]
+    pub fn read(text: &'a str) -> Self {
+        let mut journal = Journal::default();
+        for (event, name) in text.lines().filter_map(|line| line.split_once(' ')) {
+            if let Ok(seconds) = event.parse() {
+                journal.running.retain(|running| *running != name);
+                journal.ended.push((seconds, name));
+            } else {
+                journal.running.push(name);
+            }
+        }
+        journal
+    }
 }
 
 /// What a number of tests left behind.
@@ -160,10 +189,12 @@ fn run_one(suite: &Suite, name: &str) -> Result<Outcome> {
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
     command.stdin(Stdio::null()).stdout(stream.try_clone()?).stderr(stream).process_group(0);
     let started = Instant::now();
+    suite.note(name, None)?;
     let mut child = command.spawn().with_context(|| format!("running {}", suite.program.display()))?;
     // Ten thousand lives take longer than any other test.
     let limit = suite.limit * if is_alone(name) { 5 } else { 1 };
     let status = wait(&mut child, Duration::from_secs(limit))?;
+    suite.note(name, Some(started.elapsed()))?;
     let text = String::from_utf8_lossy(&std::fs::read(output.path())?).into_owned();
     Ok(judge(&format!("{}::{name}", suite.name), status, started.elapsed(), &text))
 }
@@ -240,6 +271,15 @@ impl Suite {
     fn chooses(&self, name: &str) -> bool {
         let has = |words: &[String]| words.iter().any(|word| name.contains(word.as_str()));
         (self.only.is_empty() || has(&self.only)) && !has(&self.without)
+    }
+
+    /// One line of the journal: a test has started, or has ended after so long.
+    fn note(&self, name: &str, took: Option<Duration>) -> Result<()> {
+        let Some(path) = &self.journal else { return Ok(()) };
+        let mut file = File::options().create(true).append(true).open(path).context("opening the journal")?;
+        let event = took.map_or("start".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
+        // At once and whole: two tests write side by side.
+        file.write_all(format!("{event} {}::{name}\n", self.name).as_bytes()).context("writing the journal")
     }
 
     /// The program, as the right user, with nothing of our environment.
@@ -327,8 +367,12 @@ mod tests {
             limit: 60,
             only: vec!["tally::".to_owned()],
             without: vec!["junit".to_owned()],
+            journal: Some(directory.path().join("journal")),
         };
         assert_eq!(run(&suite).unwrap(), Tally { passed: 3, failed: 0, skipped: 0 });
+        let journal = std::fs::read_to_string(directory.path().join("journal")).unwrap();
+        assert_eq!(Journal::read(&journal).ended.len(), 3, "{journal}");
+        assert!(Journal::read(&journal).running.is_empty(), "{journal}");
         assert!(!run(&Suite { only: vec!["no such test".to_owned()], ..suite }).unwrap().is_success(), "running nothing is no success");
     }
 }

@@ -12,17 +12,18 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::{Program, tests_of};
 use crate::install::{self, quiet};
 use crate::lanes::cache;
 use crate::stage::{NOBODY, Stage};
-use crate::suite::{self, Suite};
+use crate::suite::{self, Journal, Suite};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
@@ -30,10 +31,14 @@ use crate::workspace::Workspace;
 const VIRTME_NG: &str = "virtme-ng==1.42";
 /// Debian's package that always depends on its newest kernel.
 const KERNEL: &str = "linux-image-amd64";
-/// Seconds the machine may live. Emulation is ten to twenty times slower than the host.
-const LIFE: u64 = 1500;
+/// How long all machines together may live. Emulation is ten to twenty times slower than the host.
+const LIFE: Duration = Duration::from_secs(1500);
 /// Seconds one test may take in it.
 const TEST_LIMIT: u64 = 180;
+/// A machine in which no test starts or ends for so long is stuck: longer than booting and one test take.
+const STUCK: Duration = Duration::from_secs(TEST_LIMIT + 60);
+/// The tests' journal, in the folder that the host and the machine share.
+const JOURNAL: &str = "journal";
 /// Where a disk of its own is mounted inside. Programs and homes lie on it: on 9p each page fault would be a message to the host, and neither 9p
 /// nor this kernel's tmpfs can map ids, as the file systems that people have can.
 const INSIDE: &str = "/mnt";
@@ -99,7 +104,7 @@ pub fn lane(workspace: &Workspace, stage: &Stage) -> Result<Tally> {
     let vng = virtme(workspace)?;
     let kernel = kernel(workspace)?;
     let (plan, mut total) = plan(stage);
-    let answer = boot(&vng, &kernel, stage, &plan)?;
+    let answer = answer(&vng, &kernel, stage, &plan)?;
     println!("  Linux {} with cgroup v2 controllers: {}", answer.kernel, answer.controllers);
     for part in &PARTS {
         let ran = answer.tallies.iter().filter(|(name, _)| name == part.name);
@@ -191,14 +196,29 @@ fn image(folder: &Path) -> Option<PathBuf> {
     entries.find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-")).map(|entry| entry.path())
 }
 
-/// Boots, runs the plan, and reads the answer.
-fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer> {
+/// Runs the plan in a machine, and in a second one when the first got stuck: an emulated processor does now and then, and a defect of ours
+/// sticks twice.
+fn answer(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer> {
+    let deadline = Instant::now() + LIFE;
+    match boot(vng, kernel, stage, plan, deadline)? {
+        Ok(answer) => Ok(answer),
+        Err(why) if Instant::now() < deadline => {
+            println!("    STUCK vm: {why}\n  booting a second machine");
+            boot(vng, kernel, stage, plan, deadline)?.map_err(|why| anyhow!(why))
+        }
+        Err(why) => bail!("{why}"),
+    }
+}
+
+/// Boots, runs the plan, and reads the answer, or why there is none.
+fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant) -> Result<Result<Answer, String>> {
     let shared = stage.folder("vm")?;
     // The running program itself, even when a lane before has built it anew and its file is another one by now.
     let program = Program { name: "xtask".to_owned(), test: false, path: PathBuf::from("/proc/self/exe") };
     let xtask = stage.put("vm-bin", &program)?.path;
     std::fs::write(shared.join("plan.json"), serde_json::to_vec(plan)?)?;
     let console = File::create(shared.join("console"))?;
+    File::create(shared.join(JOURNAL))?;
     let disk = stage.path().join("disk");
     File::create(&disk)?.set_len(DISK)?;
     quiet(Command::new("mke2fs").args(["-q", "-t", "ext4"]).arg(&disk).env("PATH", "/usr/sbin:/sbin"))?;
@@ -206,32 +226,69 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer>
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", vng.parent().context("vng lies in a folder")?.display());
     // timeout(1) ends the whole group, QEMU included: when the time is over, and when we die and setpriv(1) tells it.
     let mut command = Command::new("/usr/bin/setpriv");
-    command.args(["--pdeathsig", "TERM", "--", "timeout", "--kill-after=5", &LIFE.to_string()]).arg(vng);
-    command.arg("--run").arg(kernel).args(["--disable-kvm", "--memory", "2G", "--cpus", "2", "--append", "cgroup_no_v1=all"]);
+    let life = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
+    command.args(["--pdeathsig", "TERM", "--", "timeout", "--kill-after=5", &life.to_string()]).arg(vng);
+    // With what the kernel says: a machine that hangs tells nothing else.
+    command.arg("--verbose").arg("--run").arg(kernel).args(["--disable-kvm", "--memory", "2G", "--cpus", "2", "--append", "cgroup_no_v1=all"]);
     command.arg("--disk").arg(&disk).arg(format!("--rwdir={}", shared.display())).arg("--").arg(&inside);
     // virtme-ng keeps settings in a home; not in ours.
     command.env("PATH", path).env("HOME", stage.folder("vm-home")?).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
     command.current_dir(stage.path()).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
-    println!("  booting (about half a minute until the first test; at most {LIFE} s in all)");
-    let status = command.status().context("running vng")?;
+    println!("  booting (about half a minute until the first test; at most {life} s in all)");
+    let end = watch(command.spawn().context("running vng")?, &shared.join(JOURNAL))?;
     for line in std::fs::read_to_string(shared.join("output")).unwrap_or_default().lines() {
         println!("  {line}");
     }
-    let answer = std::fs::read(shared.join("answer.json"));
-    let answer = answer.with_context(|| no_answer(&shared.join("console"), status))?;
-    serde_json::from_slice(&answer).context("reading the machine's answer")
+    match std::fs::read(shared.join("answer.json")) {
+        Ok(answer) => Ok(Ok(serde_json::from_slice(&answer).context("reading the machine's answer")?)),
+        Err(_) => Ok(Err(no_answer(&shared, &end))),
+    }
 }
 
-/// Why there is no answer, with the end of what the machine's console said.
-fn no_answer(console: &Path, status: ExitStatus) -> String {
-    let text = std::fs::read(console).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
+/// How a machine ended: by itself, or because no test started or ended for [`STUCK`].
+enum End {
+    Itself(ExitStatus),
+    Stuck,
+}
+
+/// Waits for a machine, and ends one that is stuck.
+fn watch(mut vng: Child, journal: &Path) -> Result<End> {
+    let ended = pidfd_open(Pid::from_child(&vng), PidfdFlags::empty()).context("opening a pidfd of vng")?;
+    let size = || std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
+    let mut seen = size();
+    while !suite::ends_within(&ended, STUCK)? {
+        if size() == seen {
+            // timeout(1) passes it on to all that it started.
+            let _ = kill_process(Pid::from_child(&vng), Signal::TERM);
+            vng.wait().context("reaping vng")?;
+            return Ok(End::Stuck);
+        }
+        seen = size();
+    }
+    Ok(End::Itself(vng.wait().context("reaping vng")?))
+}
+
+/// Why there is no answer, with how far the tests had come and the end of what the machine's console said.
+fn no_answer(shared: &Path, end: &End) -> String {
+    let read = |name: &str| String::from_utf8_lossy(&std::fs::read(shared.join(name)).unwrap_or_default()).into_owned();
+    let (console, journal) = (read("console"), read(JOURNAL));
+    let lines: Vec<&str> = console.lines().collect();
     // timeout(1) ends with 124 when the time was over, 137 when it had to kill.
-    let late = matches!(status.code(), Some(124 | 137));
-    let why =
-        if late { "the machine did not answer in time".to_owned() } else { format!("the machine ended ({status}) without an answer") };
-    format!("{why}; its console ended with\n{}", lines[lines.len().saturating_sub(30)..].join("\n"))
+    let why = match end {
+        End::Stuck => format!("no test started or ended for {} s", STUCK.as_secs()),
+        End::Itself(status) if matches!(status.code(), Some(124 | 137)) => "the machine did not answer in time".to_owned(),
+        End::Itself(status) => format!("the machine ended ({status}) without an answer"),
+    };
+    format!("{why}; {}; its console ended with\n{}", progress(&journal), lines[lines.len().saturating_sub(30)..].join("\n"))
+}
+
+/// How far the tests had come, and which took long.
+fn progress(journal: &str) -> String {
+    let mut journal = Journal::read(journal);
+    journal.ended.sort_by(|(one, _), (two, _)| two.total_cmp(one));
+    let slowest: Vec<String> = journal.ended.iter().take(5).map(|(seconds, name)| format!("{name} {seconds:.0} s")).collect();
+    let running = if journal.running.is_empty() { "no test".to_owned() } else { journal.running.join(" and ") };
+    format!("{running} was running, {} had ended (slowest: {})", journal.ended.len(), slowest.join(", "))
 }
 
 /// `cargo xtask in-vm FOLDER`: the inside of [`boot`].
@@ -299,7 +356,7 @@ fn moved_in(suite: Suite, disk: &Path) -> Result<Suite> {
     }
     let user = suite.env.iter().find(|(name, _)| name == "USER").map_or("root", |(_, user)| user.as_str()).to_owned();
     let env = suite::environment(&user, &home, &disk.join("bin/enclos"));
-    Ok(Suite { program, directory: home, env, ..suite })
+    Ok(Suite { program, directory: home, env, journal: Some(PathBuf::from(JOURNAL)), ..suite })
 }
 
 /// Copies the files of a folder that has no folders.
@@ -327,11 +384,14 @@ mod tests {
     #[test]
     fn a_host_without_an_answer_is_told_why() {
         let folder = tempfile::tempdir().unwrap();
-        let console = folder.path().join("console");
-        std::fs::write(&console, "Kernel panic\n").unwrap();
-        let why = no_answer(&console, ExitStatus::from_raw(0));
+        std::fs::write(folder.path().join("console"), "Kernel panic\n").unwrap();
+        std::fs::write(folder.path().join(JOURNAL), "start s::a\n1.5 s::a\nstart s::b\n").unwrap();
+        let why = no_answer(folder.path(), &End::Itself(ExitStatus::from_raw(0)));
         assert!(why.starts_with("the machine ended") && why.ends_with("Kernel panic"), "{why}");
-        assert!(no_answer(&console, ExitStatus::from_raw(124 << 8)).starts_with("the machine did not answer in time"));
+        assert!(why.contains("s::b was running, 1 had ended (slowest: s::a 2 s)"), "{why}");
+        let late = End::Itself(ExitStatus::from_raw(124 << 8));
+        assert!(no_answer(folder.path(), &late).starts_with("the machine did not answer in time"));
+        assert!(no_answer(folder.path(), &End::Stuck).starts_with("no test started or ended for 240 s"));
     }
 
     #[test]
@@ -351,6 +411,7 @@ mod tests {
             limit: 1,
             only: Vec::new(),
             without: Vec::new(),
+            journal: None,
         };
         let disk = folder.path().join("disk");
         let moved = moved_in(suite, &disk).unwrap();
