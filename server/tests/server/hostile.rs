@@ -1,5 +1,4 @@
-//! The server answers while a hostile program runs, or a hostile request is under way. The promise is `/` within 100 ms; tests run on machines that
-//! do other things too, so here it holds for 19 of 20 answers, and none may take longer than a second. The table tells what they took.
+//! The server answers `/` within 100 ms, each time, while a hostile program runs or a hostile request is under way. The table tells what it took.
 //!
 //! The programs are those of the judge's own tests, where each has its verdict and a look at what it left. Here they come over HTTP, one after
 //! another, and a client asks for `/` all the while. A stall of the whole machine is no fault of the server: a case in which an answer was late is
@@ -15,10 +14,8 @@ use serde_json::{Value, json};
 use super::world::World;
 use enclos_testkit::http::{begin, request};
 
-/// For 19 of 20 answers to `/`.
+/// For every answer to `/`.
 const BOUND: Duration = Duration::from_millis(100);
-/// For every one.
-const LATEST: Duration = Duration::from_secs(1);
 /// Between two requests for `/`.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -219,16 +216,16 @@ fn leave(world: &World) -> (String, bool) {
     ("left".to_owned(), left.elapsed() < Duration::from_secs(10))
 }
 
-/// How long answers took: 19 of 20, and the slowest.
+/// How long answers took: the slowest, and 19 of 20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Took {
-    most: Duration,
     slowest: Duration,
+    most: Duration,
 }
 
 impl Took {
     fn is_late(self) -> bool {
-        self.most > BOUND || self.slowest > LATEST
+        self.slowest > BOUND
     }
 }
 
@@ -246,7 +243,7 @@ fn watched(world: &World, attack: &Attack) -> (String, bool, Took) {
             }
             took.sort_unstable();
             let slowest = took.last().copied().unwrap_or_default();
-            Took { most: took.get(took.len() * 19 / 20).copied().unwrap_or(slowest), slowest }
+            Took { slowest, most: took.get(took.len() * 19 / 20).copied().unwrap_or(slowest) }
         });
         // Ends the watcher also when the attack was answered as it must not be.
         let stop = Stop(&done);
@@ -289,7 +286,7 @@ fn walk(cases: Vec<(String, Attack)>) {
     }
     assert!(
         faults.is_empty(),
-        "not as it should be, or / was answered late (19 of 20 within {BOUND:?}, all within {LATEST:?}):\n{}\n{}",
+        "not as it should be, or / was answered later than within {BOUND:?}:\n{}\n{}",
         faults.join("\n"),
         world.log()
     );
