@@ -311,11 +311,12 @@ impl Inner {
         );
         let told = AgentError::Quota { what: format!("{} ({} measured)", hit.limit, hit.measured), limit: hit.allowed };
         self.audit.write(&entry.owner, "limit", &entry.id, Some(&told));
-        life.stop_commands(&hit);
-        let leaders: Vec<u32> =
-            if strokes == 1 { entry.sessions().iter().filter_map(|session| session.leader()).collect() } else { Vec::new() };
-        life.kill_but(&leaders);
+        let spared = if strokes == 1 { entry.sessions() } else { Vec::new() };
+        spared.iter().for_each(|session| session.leave_loop());
+        let leaders: Vec<u32> = spared.iter().filter_map(|session| session.leader()).collect();
+        // First, for whoever hears that his command was ended may come with the next one.
         entry.growth().refused.store(strokes >= MOST_STROKES, Ordering::Release);
+        life.stop_commands(&hit, &leaders);
         seen.over = Some(Over { strokes, since: Instant::now(), level: None });
     }
 

@@ -202,6 +202,15 @@ impl Session {
         reins.as_ref().filter(|reins| !reins.has_ended()).map(|reins| reins.process().0.unsigned_abs())
     }
 
+    /// Tells a shell in which a command runs to leave its loop. Before what it waits for is killed: a shell that hears of the death first goes on
+    /// with what its command says about that, `|| exit` for one.
+    pub fn leave_loop(&self) {
+        let reins = self.reins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reins) = reins.as_ref().filter(|_| self.turns.is_taken()) {
+            reins.signal(rustix::process::Signal::INT.as_raw());
+        }
+    }
+
     /// Its terminal.
     ///
     /// # Errors

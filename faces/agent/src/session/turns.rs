@@ -71,6 +71,11 @@ impl Turns {
         }
     }
 
+    /// Whether somebody has the turn, or is about to.
+    pub fn is_taken(&self) -> bool {
+        !self.inner.0.lock().unwrap_or_else(PoisonError::into_inner).waiting.is_empty()
+    }
+
     /// Nobody gets a turn any more.
     pub fn close(&self) {
         self.inner.0.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
