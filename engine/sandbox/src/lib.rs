@@ -28,6 +28,7 @@ mod still;
 mod watch;
 mod workspace;
 
+pub use command::cpus::can_choose as can_choose_cpus;
 pub use command::{Child, Command, Ending, Outcome, Output, Stdio};
 pub use enclos_spec as spec;
 pub use error::{Error, Failure, Result, Stage};

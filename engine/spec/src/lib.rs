@@ -14,7 +14,7 @@ pub mod report;
 pub mod signal;
 pub mod verdict;
 
-pub use policy::{Ids, Net, Policy, PolicyError, Seccomp, Switch};
+pub use policy::{CpuList, Ids, Net, Policy, PolicyError, Seccomp, Switch};
 pub use quantity::{Bound, CpuQuota, QuantityError, Size, Span};
 pub use report::{Figure, Layer, LayerState, LimitReport, Report};
 pub use verdict::Verdict;

@@ -9,6 +9,7 @@ use enclos_sandbox::{Files, collect};
 
 use crate::api::{Evidence, JobError, LimitSettings, Limits, SourceFile, StepOptions, StepReport, Verdict};
 use crate::cache::{Cache, Compiled, Key, KeyMaker};
+use crate::job::Turn;
 use crate::language::{Definition, Stage};
 use crate::program::{Runnable, known_words, names, seal};
 use crate::run::{BOX, Heard, Input, Order, Ran, Runner};
@@ -55,13 +56,13 @@ pub struct Made {
 ///
 /// # Errors
 /// A name that is refused, a cancelled job, or Enclos fails.
-pub fn make<T>(
+pub fn make(
     source: Source<'_>,
     settings: &LimitSettings,
     cache: &Cache,
     runner: &Runner,
     heard: Heard<'_>,
-    turn: impl Fn() -> Result<T, JobError>,
+    turn: impl Fn() -> Result<Turn, JobError>,
 ) -> Result<Made, JobError> {
     let language = source.language;
     let runnable = |files: Files, name: &str| Runnable {
@@ -113,12 +114,12 @@ struct Start {
     sources: Vec<String>,
 }
 
-fn stages<T>(
+fn stages(
     source: &Source<'_>,
     settings: &LimitSettings,
     runner: &Runner,
     heard: Heard<'_>,
-    turn: &impl Fn() -> Result<T, JobError>,
+    turn: &impl Fn() -> Result<Turn, JobError>,
 ) -> Result<Compiled, JobError> {
     let language = source.language;
     let main = language.source_name();
@@ -157,14 +158,14 @@ fn stages<T>(
 type Outputs = Vec<(String, Vec<u8>)>;
 
 /// One stage: its report, and what it made; nothing when it failed.
-fn one<T>(
+fn one(
     source: &Source<'_>,
     stage: &Stage,
     start: &Start,
     settings: &LimitSettings,
     runner: &Runner,
     heard: Heard<'_>,
-    turn: &impl Fn() -> Result<T, JobError>,
+    turn: &impl Fn() -> Result<Turn, JobError>,
 ) -> Result<(StepReport, Option<Outputs>), JobError> {
     let language = source.language;
     let limits = source.options.limits.over(&stage.limits.limits()).over(&settings.compile);
@@ -197,7 +198,7 @@ fn one<T>(
         reserves: language.reserves_address_space,
     };
     let turn = turn()?;
-    let ran = runner.run(order, heard)?;
+    let ran = runner.run(order, &turn, heard)?;
     drop(turn);
     Ok(taken(ran, stage, &limits))
 }

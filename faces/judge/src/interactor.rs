@@ -13,7 +13,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::api::{Cancel, JobError, NoObserver, Step};
+use crate::api::{JobError, NoObserver, Step};
+use crate::job::Turn;
 use crate::run::{Heard, Input, Order, Ran, Runner, internal};
 
 /// Makes an order from the ends of the pipes.
@@ -31,14 +32,15 @@ pub struct Both<'a> {
 ///
 /// # Errors
 /// When the job was cancelled, or Enclos fails.
-pub fn together<'a>(runner: &Runner, both: &Both<'a>, heard: Heard<'_>, cancel: &Cancel) -> Result<(Ran, Ran), JobError> {
+pub fn together<'a>(runner: &Runner, both: &Both<'a>, turn: &Turn, heard: Heard<'_>) -> Result<(Ran, Ran), JobError> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| internal("pipe", &errno.into()));
     let ((to_solution, from_interactor), (to_interactor, from_solution)) = (pipe()?, pipe()?);
     let solution = (both.solution)(Input::Pipe(to_solution), Some(from_solution));
     let interactor = (both.interactor)(Input::Pipe(to_interactor), Some(from_interactor));
     std::thread::scope(|scope| {
-        let theirs = scope.spawn(|| runner.run(interactor, Heard { cancel, observer: &NoObserver, step: Step::Compile }));
-        let ours = runner.run(solution, heard);
+        let theirs =
+            scope.spawn(|| runner.run(interactor, turn, Heard { cancel: heard.cancel, observer: &NoObserver, step: Step::Compile }));
+        let ours = runner.run(solution, turn, heard);
         let theirs = theirs.join().unwrap_or_else(|_| Err(JobError::Internal("the interactor's thread failed".to_owned())));
         Ok((ours?, theirs?))
     })

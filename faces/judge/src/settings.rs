@@ -26,7 +26,14 @@ pub const SETTINGS: &[Setting] = &[
         key: "judge.parallel",
         kind: Kind::Count(1, 10_000),
         default: "",
-        help: "Sandboxes that run at once. Without it: as many as there are cores.",
+        help: "Sandboxes that run at once. Without it: as many as `cpus` of each leave room for.",
+    },
+    Setting {
+        key: "judge.cpus",
+        kind: Kind::Count(0, 1024),
+        default: "1",
+        help: "Processors of each sandbox, which no other of the judge uses unless `parallel` asks for more than there are: the time a program takes then does not hang on what is judged beside it. \
+               Nobody inside can change them. 0: all, for whoever wants them.",
     },
     Setting {
         key: "judge.templates",
@@ -136,6 +143,7 @@ pub fn of(configuration: &Configuration) -> Settings {
         answer: configuration.size("judge.answer").unwrap_or(0),
         parallel: number("judge.parallel"),
         templates: number("judge.templates").unwrap_or(1),
+        cpus: number("judge.cpus").unwrap_or(0),
         cpu_shares: configuration.count("judge.cpu-shares").filter(|shares| *shares > 0),
         best_effort: configuration.flag("judge.best-effort"),
     }
@@ -191,18 +199,27 @@ mod tests {
         let (ours, theirs) = (of(&read("")), Settings::default());
         assert_eq!(ours.limits, theirs.limits);
         assert_eq!(
-            (ours.languages, ours.cache, ours.answer, ours.parallel, ours.templates, ours.cpu_shares, ours.best_effort),
-            (theirs.languages, theirs.cache, theirs.answer, theirs.parallel, theirs.templates, theirs.cpu_shares, theirs.best_effort)
+            (ours.languages, ours.cache, ours.answer, ours.parallel, ours.cpus, ours.templates, ours.cpu_shares, ours.best_effort),
+            (
+                theirs.languages,
+                theirs.cache,
+                theirs.answer,
+                theirs.parallel,
+                theirs.cpus,
+                theirs.templates,
+                theirs.cpu_shares,
+                theirs.best_effort
+            )
         );
     }
 
     #[test]
     fn each_key_reaches_its_place() {
         let settings = of(&read(
-            "[judge]\nlanguages = \"/x\"\ncache = 1\nparallel = 3\ncpu-shares = 0\nbest-effort = true\n[judge.limits.run]\ncpu = \"1s\"\nopen-files = 9\n\
+            "[judge]\nlanguages = \"/x\"\ncache = 1\nparallel = 3\ncpus = 2\ncpu-shares = 0\nbest-effort = true\n[judge.limits.run]\ncpu = \"1s\"\nopen-files = 9\n\
              [judge.limits.compile]\nmemory = \"2M\"\n[judge.limits.most]\nextra-cpu = \"7s\"",
         ));
-        assert_eq!((settings.languages, settings.cache, settings.parallel), (Some("/x".into()), 1, Some(3)));
+        assert_eq!((settings.languages, settings.cache, settings.parallel, settings.cpus), (Some("/x".into()), 1, Some(3), 2));
         assert_eq!((settings.limits.run.cpu.map(|span| span.as_secs()), settings.limits.run.open_files), (Some(1), Some(9)));
         assert_eq!(settings.limits.compile.memory, Some(2 << 20));
         assert_eq!(settings.limits.most.extra_cpu.map(|span| span.as_secs()), Some(7));

@@ -17,6 +17,7 @@ mod native;
 mod operator;
 mod programs;
 mod scripts;
+mod seats;
 mod shares;
 mod tls;
 mod world;

@@ -43,7 +43,8 @@ fn each_sandbox_of_the_judge_has_the_weight_that_is_set() {
 
 /// The CPU time that a program got in a second, on one processor with another sandbox's thirty busy sessions.
 fn beside_sessions(shares: &str) -> f64 {
-    let world = World::with(&["--set", "queue.cores=2", "--set", shares]);
+    // The programs choose their processor themselves.
+    let world = World::with(&["--set", "queue.cores=2", "--set", "judge.cpus=0", "--set", shares]);
     // What each gets of the one processor is a matter of weights alone.
     let pin = "import os, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n";
     let many =

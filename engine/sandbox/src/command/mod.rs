@@ -1,5 +1,6 @@
 //! One command in a sandbox of its own: the interface of [`std::process::Command`], with a policy and a report.
 
+pub(crate) mod cpus;
 mod ending;
 mod run;
 pub(crate) mod tree;
@@ -72,6 +73,7 @@ pub struct Command {
     extras: Vec<OwnedFd>,
     wall: Option<Duration>,
     subreaper: bool,
+    cpus: Vec<usize>,
 }
 
 /// Where a command runs.
@@ -132,6 +134,7 @@ impl Command {
             extras: Vec::new(),
             wall: None,
             subreaper: false,
+            cpus: Vec::new(),
         }
     }
 
@@ -235,6 +238,14 @@ impl Command {
     /// Orphans among its descendants become its children, not init's (prctl(2), `PR_SET_CHILD_SUBREAPER`), so that [`Child::kill_tree`] and a limit find them.
     pub fn subreaper(&mut self, subreaper: bool) -> &mut Self {
         self.subreaper = subreaper;
+        self
+    }
+
+    /// Lets it and all it starts run on these CPUs only (numbers as in cpuset(7)), some of those that the policy's `cpus` names. For commands of a template,
+    /// whose sandboxes are made before it is known which CPUs are free; elsewhere the policy says it. Needs what
+    /// [`can_choose_cpus`](crate::can_choose_cpus) looks for.
+    pub fn cpus(&mut self, cpus: &[usize]) -> &mut Self {
+        self.cpus = cpus.to_vec();
         self
     }
 

@@ -9,6 +9,7 @@ use enclos_spec::Policy;
 use enclos_sys::Errno;
 use enclos_sys::signal::{self, SignalSet, set_mask};
 
+use super::cpus;
 use super::ending::status_of;
 use super::wiring::{Wiring, own_pipes, pipe, wire};
 use super::{Command, Home, Outcome};
@@ -63,6 +64,8 @@ pub(super) struct Run {
     name: String,
     wall: Option<Duration>,
     subreaper: bool,
+    /// How many were chosen for it alone; 0: none.
+    cpus: usize,
     /// The caller's end of the command's terminal.
     terminal: Option<OwnedFd>,
 }
@@ -139,7 +142,10 @@ impl Run {
                 Ok(run)
             }
             Home::Template(template) => {
-                let born = template.take()?;
+                let mut born = template.take()?;
+                if !command.cpus.is_empty() {
+                    cpus::choose(&mut born, &command.cpus)?;
+                }
                 let wiring = wire(command, &born.planned.limits)?;
                 let request = encode(command, &born.planned, &wiring, flag::LAST)?;
                 born.execute(&request, &given(command, &wiring)?)?;
@@ -198,6 +204,7 @@ impl Run {
             name,
             wall: command.wall,
             subreaper: command.subreaper,
+            cpus: command.cpus.len(),
             terminal: None,
         }
     }
@@ -343,7 +350,7 @@ impl Run {
 
     fn watch(&mut self) -> Result<Ended> {
         let place = &self.place;
-        let cpus = place.planned().plan.cpus.len();
+        let cpus = if self.cpus == 0 { place.planned().plan.cpus.len() } else { self.cpus };
         let shared = matches!(place, Place::Shared(..));
         let own_wall = self.wall.map(|wall| Resolved { wall: Some(wall), ..place.planned().limits.clone() });
         let limits = own_wall.as_ref().unwrap_or(&place.planned().limits);
@@ -401,6 +408,10 @@ fn refuse_unshared(command: &Command) -> Result<()> {
     if command.extras.len() > MAX_EXTRAS {
         let why = format!("{} extra descriptors, {MAX_EXTRAS} at most", command.extras.len());
         return Err(Failure::about(Stage::Streams, Errno::TOOBIG, why).into());
+    }
+    if !command.cpus.is_empty() && !matches!(command.home, Home::Template(_)) {
+        let missing = "only a command of a template has CPUs of its own; elsewhere the policy names them".to_owned();
+        return Err(Error::Unenforceable { field: "cpus", missing });
     }
     let asked = [("terminal", command.screen.is_some()), ("descriptor", !command.extras.is_empty()), ("subreaper", command.subreaper)];
     match asked.into_iter().find(|(_, asked)| *asked) {

@@ -534,7 +534,7 @@ impl Born {
     }
 
     /// Waits until its command is parked.
-    pub(super) fn wait_ready(&mut self) -> Result<()> {
+    pub(crate) fn wait_ready(&mut self) -> Result<()> {
         if self.ready.is_some() {
             return Ok(());
         }

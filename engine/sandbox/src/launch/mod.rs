@@ -411,7 +411,7 @@ fn checked(bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-fn cpu_set(cpus: &[usize]) -> Option<rustix::thread::CpuSet> {
+pub(crate) fn cpu_set(cpus: &[usize]) -> Option<rustix::thread::CpuSet> {
     if cpus.is_empty() {
         return None;
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod cpus;
 mod files;
 mod groups;
 mod hosts;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use enclos_host::tracing;
 use enclos_sandbox::Launcher;
 
 use super::board::Board;
 use super::test::{Helper, Tests, skipped};
 use super::turns::Turns;
-use super::{score, validate};
+use super::{score, seats, validate};
 use crate::api::{
     Answer, Cancel, Checker, Job, JobError, Judge, LanguageStatus, LimitSettings, NoObserver, Observer, ProgramStatus, SourceFile, Step,
     StepOptions, StepReport, SystemInfo, Test, Verdict,
@@ -35,8 +36,11 @@ pub struct Settings {
     pub cache: u64,
     /// Bytes of output and files in one answer.
     pub answer: u64,
-    /// Sandboxes that run at once; `None`: as many as the host has cores.
+    /// Sandboxes that run at once; `None`: as many as there are seats (`cpus`), or cores where there are none.
     pub parallel: Option<usize>,
+    /// CPUs of each sandbox, nobody else's while there are as many as `parallel` asks for; 0: each may use all. Held where
+    /// [`can_choose_cpus`](enclos_sandbox::can_choose_cpus) finds what it needs.
+    pub cpus: usize,
     /// Policies for which warm sandboxes are kept.
     pub templates: usize,
     /// Weight of each sandbox where processors are short, as `cpu.shares`; held where the host has the controller. `None`: none of its own.
@@ -53,6 +57,7 @@ impl Default for Settings {
             cache: 256 << 20,
             answer: 64 << 20,
             parallel: None,
+            cpus: 1,
             templates: 24,
             cpu_shares: Some(256),
             best_effort: false,
@@ -81,14 +86,22 @@ impl LocalJudge {
     pub fn new(launcher: Launcher, settings: Settings) -> io::Result<LocalJudge> {
         let registry = Registry::load(settings.languages.as_deref()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let parallel = settings.parallel.unwrap_or(cores).max(1);
+        let seats = match enclos_sandbox::can_choose_cpus() {
+            Ok(()) => seats::seats(settings.cpus, &seats::allowed()),
+            Err(error) => {
+                tracing::warn!(%error, "judge.cpus is not held: programs share all CPUs");
+                Vec::new()
+            }
+        };
+        let parallel = settings.parallel.unwrap_or(if seats.is_empty() { cores } else { seats.len() }).max(1);
         let mut runner = Runner::new(launcher, settings.templates, parallel, settings.best_effort)?;
+        runner.choose_among(seats.concat());
         if let Some(shares) = settings.cpu_shares {
             runner.weigh(shares).map_err(io::Error::other)?;
         }
         runner.prepare(&settings.limits.run).map_err(io::Error::other)?;
         let cache = Cache::new(settings.cache);
-        Ok(LocalJudge { settings, registry, runner, turns: Turns::new(parallel), parallel, cache, versions: Versions::default() })
+        Ok(LocalJudge { settings, registry, runner, turns: Turns::new(parallel, seats), parallel, cache, versions: Versions::default() })
     }
 
     /// Figures of the compile cache.
@@ -238,7 +251,7 @@ impl LocalJudge {
             return Some(String::new());
         }
         let cancel = Cancel::new();
-        let _turn = self.turns.wait(&cancel).ok()?;
+        let turn = self.turns.wait(&cancel).ok()?;
         let order = Order {
             program: &found.path,
             arguments,
@@ -252,7 +265,7 @@ impl LocalJudge {
             collect: false,
             reserves: true,
         };
-        let ran = self.runner.run(order, Heard { cancel: &cancel, observer: &NoObserver, step: Step::Compile }).ok()?;
+        let ran = self.runner.run(order, &turn, Heard { cancel: &cancel, observer: &NoObserver, step: Step::Compile }).ok()?;
         let StepReport { mut stdout, stderr, .. } = ran.report;
         stdout.extend(stderr);
         stdout.truncate(4096);

@@ -111,8 +111,8 @@ impl Tests<'_> {
         let limits = self.limits(test);
         let input = if self.job.interactive { Input::Live(&test.stdin) } else { Input::Bytes(&test.stdin) };
         let call = self.call(test, &limits)?;
-        let _turn = self.turns.wait(self.cancel)?;
-        self.runner.run(call.order(&limits, self.solution, input, !test.files_out.is_empty()), self.heard(index))
+        let turn = self.turns.wait(self.cancel)?;
+        self.runner.run(call.order(&limits, self.solution, input, !test.files_out.is_empty()), &turn, self.heard(index))
     }
 
     /// The words and files of the job's program in one test.
@@ -146,8 +146,8 @@ impl Tests<'_> {
             solution: &|input, output| Order { output, ..call.order(&limits, self.solution, input, !test.files_out.is_empty()) },
             interactor: &|input, output| Order { output, ..its_call.order(&its_limits, interactor, input, false) },
         };
-        let _turn = self.turns.wait(self.cancel)?;
-        let (ran, theirs) = together(self.runner, &both, self.heard(index), self.cancel)?;
+        let turn = self.turns.wait(self.cancel)?;
+        let (ran, theirs) = together(self.runner, &both, &turn, self.heard(index))?;
         let check = checker::program::judged(theirs.report);
         let step = self.with_files(test, ran);
         // A program whose interactor has said no dies of a closed pipe, or waits for words that never come. An interactor that only saw its input
@@ -180,9 +180,9 @@ impl Tests<'_> {
         };
         let limits = effective(&program.run.limits, &checker.language.run.limits.limits(), self.settings);
         let call = helper_call(checker, program, &limits, test, Some(printed))?;
-        let _turn = self.turns.wait(self.cancel)?;
+        let turn = self.turns.wait(self.cancel)?;
         let heard = Heard { cancel: self.cancel, observer: &crate::api::NoObserver, step: Step::Compile };
-        let ran = self.runner.run(call.order(&limits, checker, Input::Bytes(b""), false), heard)?;
+        let ran = self.runner.run(call.order(&limits, checker, Input::Bytes(b""), false), &turn, heard)?;
         Ok(Some(checker::program::judged(ran.report)))
     }
 

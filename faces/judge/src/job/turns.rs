@@ -1,4 +1,4 @@
-//! Turns: how many sandboxes run at once.
+//! Turns: how many sandboxes run at once, and on which CPUs.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -7,6 +7,8 @@ use crate::api::{Cancel, JobError};
 #[derive(Debug, Default)]
 struct State {
     running: usize,
+    /// How many run in each seat.
+    taken: Vec<usize>,
     /// Numbers handed out, and the number whose turn comes next; those who leave before their turn are noted.
     next_ticket: u64,
     serving: u64,
@@ -27,19 +29,32 @@ impl State {
 pub struct Turns {
     shared: Arc<(Mutex<State>, Condvar)>,
     most: usize,
+    /// The CPUs of each seat. None: whoever runs may use all.
+    seats: Arc<[Vec<usize>]>,
 }
 
 /// Held while a sandbox runs.
 #[derive(Debug)]
 pub struct Turn {
     shared: Arc<(Mutex<State>, Condvar)>,
+    seats: Arc<[Vec<usize>]>,
+    seat: usize,
+}
+
+impl Turn {
+    /// The CPUs to run on, nobody else's while there are as many seats as turns; none: all.
+    #[must_use]
+    pub fn cpus(&self) -> &[usize] {
+        self.seats.get(self.seat).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Turns {
-    /// At most `most` at once, at least one.
+    /// At most `most` at once, at least one. Each in one of these seats, the emptiest; without any, on all CPUs.
     #[must_use]
-    pub fn new(most: usize) -> Turns {
-        Turns { shared: Arc::default(), most: most.max(1) }
+    pub fn new(most: usize, seats: Vec<Vec<usize>>) -> Turns {
+        let state = State { taken: vec![0; seats.len()], ..State::default() };
+        Turns { shared: Arc::new((Mutex::new(state), Condvar::new())), most: most.max(1), seats: seats.into() }
     }
 
     /// Waits for a turn.
@@ -71,15 +86,24 @@ impl Turns {
         }
         state.advance();
         state.running += 1;
+        let seat = (0..state.taken.len()).min_by_key(|seat| state.taken[*seat]).unwrap_or(0);
+        if let Some(taken) = state.taken.get_mut(seat) {
+            *taken += 1;
+        }
         changed.notify_all();
         drop(state);
-        Ok(Turn { shared: Arc::clone(&self.shared) })
+        Ok(Turn { shared: Arc::clone(&self.shared), seats: Arc::clone(&self.seats), seat })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).running -= 1;
+        let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        if let Some(taken) = state.taken.get_mut(self.seat) {
+            *taken -= 1;
+        }
+        drop(state);
         self.shared.1.notify_all();
     }
 }
@@ -92,7 +116,7 @@ mod tests {
 
     #[test]
     fn never_more_than_allowed_and_everybody_gets_one() {
-        let turns = Turns::new(3);
+        let turns = Turns::new(3, Vec::new());
         let (now, most, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..40 {
@@ -111,8 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn nobody_shares_a_seat_while_one_is_free() {
+        let turns = Turns::new(3, vec![vec![4, 5], vec![6, 7]]);
+        let take = || turns.wait(&Cancel::new()).unwrap();
+        let (one, two) = (take(), take());
+        assert_eq!((one.cpus(), two.cpus()), (&[4, 5][..], &[6, 7][..]));
+        drop(one);
+        let one = take();
+        assert_eq!(one.cpus(), [4, 5]);
+        let three = take();
+        drop((one, two));
+        assert_eq!(take().cpus(), [6, 7], "the third sits in the first seat");
+        drop(three);
+        assert!(Turns::new(1, Vec::new()).wait(&Cancel::new()).unwrap().cpus().is_empty());
+    }
+
+    #[test]
     fn who_is_cancelled_leaves_the_line_and_the_rest_move_up() {
-        let turns = Turns::new(1);
+        let turns = Turns::new(1, Vec::new());
         let held = turns.wait(&Cancel::new()).unwrap();
         let cancels: Vec<Cancel> = (0..6).map(|_| Cancel::new()).collect();
         std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use enclos_sandbox::spec::Policy;
+use enclos_sandbox::spec::{CpuList, Policy};
 use enclos_sandbox::{Child, Command, Error, Files, Launcher, Outcome, Stage, Stdio};
 use rustix::io::Errno;
 
@@ -14,6 +14,7 @@ use super::input::Input;
 use super::policy;
 use super::streams::{Alarm, drain};
 use crate::api::{Cancel, Controls, Evidence, JobError, Limits, Observer, Step, StepReport, Stream, Verdict};
+use crate::job::Turn;
 use crate::sandboxes::Sandboxes;
 use crate::verdict::{empty_report, step_report};
 
@@ -66,6 +67,8 @@ pub struct Runner {
     best_effort: bool,
     /// Of each sandbox; `None`: none of its own.
     cpu_shares: Option<u64>,
+    /// Among which CPUs each step's are.
+    cpus: Option<CpuList>,
     /// A control group holds memory, not the address space of each process.
     memory_held: bool,
 }
@@ -90,7 +93,7 @@ impl Runner {
         let sandboxes = Sandboxes::new(launcher, templates, parked)?;
         let asked = policy::of(&Limits { memory: Some(64 << 20), ..Limits::default() }, &[], false);
         let memory_held = !best_effort || !matches!(sandboxes.prepare(&asked), Err(Error::Unenforceable { field: "memory", .. }));
-        Ok(Runner { sandboxes, best_effort, cpu_shares: None, memory_held })
+        Ok(Runner { sandboxes, best_effort, cpu_shares: None, cpus: None, memory_held })
     }
 
     /// Gives every sandbox from now on this weight against others where processors are short, however many processes and sessions it has. Where the
@@ -110,8 +113,13 @@ impl Runner {
         }
     }
 
+    /// Steps run on the CPUs of their turn, which are some of these; none: on all that there are.
+    pub fn choose_among(&mut self, cpus: Vec<usize>) {
+        self.cpus = (!cpus.is_empty()).then_some(CpuList(cpus));
+    }
+
     fn policy(&self, limits: &Limits, see: &[PathBuf]) -> Policy {
-        Policy { cpu_shares: self.cpu_shares, ..policy::of(limits, see, self.best_effort) }
+        Policy { cpu_shares: self.cpu_shares, cpus: self.cpus.clone(), ..policy::of(limits, see, self.best_effort) }
     }
 
     /// Whether this host can hold these limits, before a job asks for them.
@@ -122,11 +130,11 @@ impl Runner {
         self.sandboxes.prepare(&self.policy(limits, &[]))
     }
 
-    /// Runs one command to its end.
+    /// Runs one command to its end, on the CPUs of its turn.
     ///
     /// # Errors
     /// When it was cancelled, or Enclos fails. A command that fails is no error.
-    pub fn run(&self, order: Order<'_>, heard: Heard<'_>) -> Result<Ran, JobError> {
+    pub fn run(&self, order: Order<'_>, turn: &Turn, heard: Heard<'_>) -> Result<Ran, JobError> {
         if heard.cancel.is_cancelled() {
             return Err(JobError::Cancelled);
         }
@@ -136,7 +144,7 @@ impl Runner {
         let unheld = order.reserves && !self.memory_held && policy.memory.take().is_some();
         let words = wrapped(&order);
         let (mut command, refill) = self.sandboxes.command(&policy, &words[0]).map_err(|e| failed(&e))?;
-        command.args(&words[1..]).envs(&order.environment);
+        command.args(&words[1..]).envs(&order.environment).cpus(turn.cpus());
         for (directory, files) in &order.files {
             command.files(directory, files);
         }
