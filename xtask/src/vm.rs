@@ -229,7 +229,15 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant
     let life = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
     command.args(["--pdeathsig", "TERM", "--", "timeout", "--kill-after=5", &life.to_string()]).arg(vng);
     // With what the kernel says: a machine that hangs tells nothing else.
-    command.arg("--verbose").arg("--run").arg(kernel).args(["--disable-kvm", "--memory", "2G", "--cpus", "2", "--append", "cgroup_no_v1=all"]);
+    command.arg("--verbose").arg("--run").arg(kernel).args([
+        "--disable-kvm",
+        "--memory",
+        "2G",
+        "--cpus",
+        "2",
+        "--append",
+        "cgroup_no_v1=all",
+    ]);
     command.arg("--disk").arg(&disk).arg(format!("--rwdir={}", shared.display())).arg("--").arg(&inside);
     // virtme-ng keeps settings in a home; not in ours.
     command.env("PATH", path).env("HOME", stage.folder("vm-home")?).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");

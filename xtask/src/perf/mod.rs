@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::build;
 use crate::install;
@@ -14,6 +14,9 @@ use crate::workspace::Workspace;
 /// What is measured.
 const IDS: [&str; 11] = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "B1", "C1"];
 
+/// Words for what a face promises.
+const FACES: [(&str, &str); 2] = [("judge", "P8"), ("agent", "P9")];
+
 /// Exit status of the measuring program when a promise was broken; any other that is not 0 is a failure to measure.
 const BROKEN: i32 = 1;
 
@@ -22,17 +25,45 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     IDS.into_iter()
 }
 
-/// Whether an id is measured: named, or with all.
-fn asks_for(id: &str, arguments: &[String]) -> bool {
-    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
-    only.is_none_or(|only| only.split(',').any(|named| named == id))
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    /// Ids.
+    only: Vec<String>,
+    /// For the measuring program as they are.
+    rest: Vec<String>,
 }
 
-/// `cargo xtask perf [--only P1,P3] [--rounds N] [--json FILE]`. Whether every promise measured was held.
+/// Reads the command line before anything is built.
+fn parse(arguments: &[String]) -> Result<Asked> {
+    let (mut only, mut rest) = (Vec::new(), Vec::new());
+    let mut left = arguments.iter();
+    while let Some(word) = left.next() {
+        let mut value = || left.next().with_context(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--only" => only.extend(value()?.split(',').map(str::to_owned)),
+            "--rounds" | "--json" => rest.extend([word.clone(), value()?.clone()]),
+            face => match FACES.iter().find(|(name, _)| *name == face) {
+                Some((_, id)) => only.push((*id).to_owned()),
+                None => bail!("unknown argument {face}; known are judge, agent, --only P1,P3, --rounds N, --json FILE"),
+            },
+        }
+    }
+    if let Some(unknown) = only.iter().find(|id| !IDS.contains(&id.as_str())) {
+        bail!("--only {unknown}: known are {}", IDS.join(","));
+    }
+    if only.is_empty() {
+        only.extend(ids().map(str::to_owned));
+    }
+    Ok(Asked { only, rest })
+}
+
+/// `cargo xtask perf [judge] [agent] [--only P1,P3] [--rounds N] [--json FILE]`. Whether every promise measured was held.
 ///
 /// # Errors
 /// On a bad argument, when something needed cannot be built, or when a contender fails.
 pub fn perf(arguments: &[String]) -> Result<bool> {
+    let asked = parse(arguments)?;
     install::install(&install::TESTS)?;
     let packages = ["build", "--locked", "--release", "--package", "enclos", "--package", "enclos-tests-perf", "--bins"];
     let server = ["build", "--locked", "--profile", "server", "--package", "enclos-server", "--bins"];
@@ -42,15 +73,34 @@ pub fn perf(arguments: &[String]) -> Result<bool> {
         found.map(|program| &program.path).with_context(|| format!("cargo built no {name}"))
     };
     let mut command = Command::new(path("enclos-perf")?);
-    command.arg("--enclos").arg(path("enclos")?).arg("--server").arg(path("enclos-server")?).args(arguments).stdin(Stdio::null());
-    if asks_for("P9", arguments) {
+    command.arg("--enclos").arg(path("enclos")?).arg("--server").arg(path("enclos-server")?).stdin(Stdio::null());
+    command.args(["--only", &asked.only.join(",")]).args(&asked.rest);
+    if asked.only.iter().any(|id| id == "P9") {
         command.arg("--python").arg(published_client(&Workspace::load()?)?.join("bin/python3"));
-    }
-    // All of them by name: one that the program does not know is refused.
-    if !arguments.iter().any(|argument| argument == "--only") {
-        command.args(["--only", &IDS.join(",")]);
     }
     let status = command.status().context("running enclos-perf")?;
     ensure!(status.success() || status.code() == Some(BROKEN), "enclos-perf ended with {status}");
     Ok(status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(line: &str) -> Result<Asked> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn faces_and_ids_are_named() {
+        assert_eq!(
+            asked("judge --rounds 3").unwrap(),
+            Asked { only: vec!["P8".to_owned()], rest: vec!["--rounds".to_owned(), "3".to_owned()] }
+        );
+        assert_eq!(asked("agent --only P1,B1").unwrap().only, ["P9", "P1", "B1"]);
+        assert_eq!(asked("").unwrap().only, IDS);
+        for (line, named) in [("jugde", "jugde"), ("--only P77", "P77"), ("--json", "--json")] {
+            assert!(asked(line).unwrap_err().to_string().contains(named), "{line}");
+        }
+    }
 }
