@@ -243,7 +243,7 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant
     command.env("PATH", path).env("HOME", stage.folder("vm-home")?).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
     command.current_dir(stage.path()).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
     println!("  booting (about half a minute until the first test; at most {life} s in all)");
-    let end = watch(command.spawn().context("running vng")?, &shared.join(JOURNAL))?;
+    let end = watch(command.spawn().context("running vng")?, &shared.join(JOURNAL), STUCK)?;
     for line in std::fs::read_to_string(shared.join("output")).unwrap_or_default().lines() {
         println!("  {line}");
     }
@@ -254,17 +254,18 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant
 }
 
 /// How a machine ended: by itself, or because no test started or ended for [`STUCK`].
+#[derive(Debug)]
 enum End {
     Itself(ExitStatus),
     Stuck,
 }
 
-/// Waits for a machine, and ends one that is stuck.
-fn watch(mut vng: Child, journal: &Path) -> Result<End> {
+/// Waits for a machine, and ends one in whose journal nothing is written for so long.
+fn watch(mut vng: Child, journal: &Path, patience: Duration) -> Result<End> {
     let ended = pidfd_open(Pid::from_child(&vng), PidfdFlags::empty()).context("opening a pidfd of vng")?;
     let size = || std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
     let mut seen = size();
-    while !suite::ends_within(&ended, STUCK)? {
+    while !suite::ends_within(&ended, patience)? {
         if size() == seen {
             // timeout(1) passes it on to all that it started.
             let _ = kill_process(Pid::from_child(&vng), Signal::TERM);
@@ -400,6 +401,22 @@ mod tests {
         let late = End::Itself(ExitStatus::from_raw(124 << 8));
         assert!(no_answer(folder.path(), &late).starts_with("the machine did not answer in time"));
         assert!(no_answer(folder.path(), &End::Stuck).starts_with("no test started or ended for 240 s"));
+    }
+
+    #[test]
+    fn a_stuck_machine_is_ended_and_a_busy_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join(JOURNAL);
+        let machine = |script: &str| {
+            let mut command = Command::new("timeout");
+            command.args(["60", "sh", "-c", script]).current_dir(folder.path());
+            watch(command.spawn().unwrap(), &journal, Duration::from_secs(1)).unwrap()
+        };
+        let started = Instant::now();
+        assert!(matches!(machine("echo start s::a >> journal; kill -STOP $$"), End::Stuck));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let busy = "for i in 1 2 3 4 5 6; do sleep 0.4; echo 0.4 s::a >> journal; done; exit 3";
+        assert!(matches!(machine(busy), End::Itself(status) if status.code() == Some(3)));
     }
 
     #[test]
