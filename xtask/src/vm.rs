@@ -37,6 +37,8 @@ const LIFE: Duration = Duration::from_secs(1500);
 const TEST_LIMIT: u64 = 180;
 /// A machine in which no test starts or ends for so long is stuck: longer than booting and one test take.
 const STUCK: Duration = Duration::from_secs(TEST_LIMIT + 60);
+/// How often that is looked at.
+const GLANCE: Duration = Duration::from_secs(1);
 /// The tests' journal, in the folder that the host and the machine share.
 const JOURNAL: &str = "journal";
 /// Where a disk of its own is mounted inside. Programs and homes lie on it: on 9p each page fault would be a message to the host, and neither 9p
@@ -264,15 +266,16 @@ enum End {
 fn watch(mut vng: Child, journal: &Path, patience: Duration) -> Result<End> {
     let ended = pidfd_open(Pid::from_child(&vng), PidfdFlags::empty()).context("opening a pidfd of vng")?;
     let size = || std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
-    let mut seen = size();
-    while !suite::ends_within(&ended, patience)? {
-        if size() == seen {
+    let (mut seen, mut since) = (size(), Instant::now());
+    while !suite::ends_within(&ended, GLANCE)? {
+        if size() != seen {
+            (seen, since) = (size(), Instant::now());
+        } else if since.elapsed() >= patience {
             // timeout(1) passes it on to all that it started.
             let _ = kill_process(Pid::from_child(&vng), Signal::TERM);
             vng.wait().context("reaping vng")?;
             return Ok(End::Stuck);
         }
-        seen = size();
     }
     Ok(End::Itself(vng.wait().context("reaping vng")?))
 }
