@@ -67,6 +67,13 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { key: "agent.host-network", kind: Kind::Flag, default: "false", help: "Let callers have sandboxes on the host's network." },
     Setting {
+        key: "agent.cpu-shares",
+        kind: Kind::Count(0, 262_144),
+        default: "256",
+        help: "Weight of a sandbox that names none (`resources.cpu_shares`), whatever runs in it, where processors are short; others, the server among them, have 1024. \
+               Held where the server may use the `cpu` controller. 0: none of its own.",
+    },
+    Setting {
         key: "agent.best-effort",
         kind: Kind::Flag,
         default: "false",
@@ -188,6 +195,8 @@ pub struct Settings {
     pub store: u64,
     /// Callers may ask for the host's network.
     pub host_network: bool,
+    /// Weight of a sandbox that names none, as `cpu.shares`; held where the host has the controller. `None`: none of its own.
+    pub cpu_shares: Option<u64>,
     /// Weaken what cannot be held.
     pub best_effort: bool,
     /// Images by name.
@@ -241,6 +250,7 @@ pub fn of(configuration: &Configuration, state: PathBuf) -> Settings {
         keep: span("agent.keep").unwrap_or(Duration::from_secs(600)),
         store: size("agent.store"),
         host_network: configuration.flag("agent.host-network"),
+        cpu_shares: configuration.count("agent.cpu-shares").filter(|shares| *shares > 0),
         best_effort: configuration.flag("agent.best-effort"),
         images: configuration.tables("agent.images").iter().filter_map(image).collect(),
         quota_sandboxes: count("agent.quota.sandboxes"),
@@ -296,7 +306,8 @@ mod tests {
         let defaults = read("");
         assert_eq!(faults(&defaults), Vec::<String>::new());
         assert!(defaults.keep_on_exit && defaults.most_expiry.is_none());
-        assert_eq!((defaults.limits.memory, defaults.output), (2 << 30, 8 << 20));
+        assert_eq!((defaults.limits.memory, defaults.output, defaults.cpu_shares), (2 << 30, 8 << 20, Some(256)));
+        assert_eq!(read("[agent]\ncpu-shares = 0").cpu_shares, None);
         let bad = read(
             "[agent]\ntimeout = \"20m\"\nmost-expiry = \"1h\"\n[agent.limits]\nmemory = \"32G\"\n[[agent.images]]\nname = \"x\"\nroot = \"/does/not/exist\"",
         );

@@ -1,10 +1,10 @@
-//! Each sandbox of the judge is one weight against others, whatever runs in it.
+//! Each sandbox is one weight against others, whatever runs in it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use enclos_cgroup::{Controller, Host};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{World, groups};
 use enclos_testkit::http::begin;
@@ -29,16 +29,38 @@ fn each_sandbox_of_the_judge_has_the_weight_that_is_set() {
     }
     // As cgroup v1 and v2 count.
     for (shares, wanted) in [("", ["256", "35"]), ("judge.cpu-shares=2048", ["2048", "174"])] {
-        let world = if shares.is_empty() { World::new() } else { World::with(&["--set", shares]) };
+        let mut flags = vec!["--set", "agent.enabled=false"];
+        flags.extend(["--set", shares].into_iter().filter(|_| !shares.is_empty()));
+        let world = World::with(&flags);
         assert_eq!(world.python("print(1)", json!({}))["stdout"], "1\n");
         let seen = weights(&world);
         assert!(seen.len() == 1 && wanted.iter().any(|weight| seen.contains(*weight)), "{shares}: {seen:?}");
     }
-    let world = World::with(&["--set", "judge.cpu-shares=0"]);
+    let world = World::with(&["--set", "agent.enabled=false", "--set", "judge.cpu-shares=0"]);
     assert_eq!(world.python("print(1)", json!({}))["stdout"], "1\n");
     let seen = weights(&world);
     // On v2 a group made for another limit may have the file, with what is usual.
     assert!(seen.is_subset(&BTreeSet::from(["100".to_owned()])), "{seen:?}");
+}
+
+#[test]
+fn each_sandbox_of_the_agent_face_has_its_own_weight_or_what_is_set() {
+    if !held("each_sandbox_of_the_agent_face_has_its_own_weight_or_what_is_set") {
+        return;
+    }
+    // The judge's sandboxes are told by another.
+    let world = World::with(&["--set", "judge.cpu-shares=300", "--set", "agent.on-exit=destroy"]);
+    let call = |path: &str, body: Value| {
+        let response = world.request("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes());
+        assert!(response.status < 300, "{response:?} {}", world.log());
+        response.json()
+    };
+    for (asked, wanted) in [(json!({}), ["256", "35"]), (json!({"resources": {"cpu_shares": 512}}), ["512", "59"])] {
+        let made = call("/v1/agent/sandboxes", asked);
+        call(&format!("/v1/agent/sandboxes/{}/start", made["id"].as_str().expect("an id")), json!({}));
+        let seen = weights(&world);
+        assert!(wanted.iter().any(|weight| seen.contains(*weight)), "{wanted:?}: {seen:?}");
+    }
 }
 
 /// The CPU time that a program got in a second, on one processor with another sandbox's thirty busy sessions.

@@ -111,6 +111,7 @@ impl LocalAgent {
     /// # Errors
     /// A directory that cannot be opened, or that another process has open.
     pub fn open(settings: Settings, launcher: Launcher, keeper: Option<&Path>) -> Result<LocalAgent> {
+        let settings = policy::weighed(settings)?;
         let privileged = rustix::process::geteuid().is_root();
         let at = settings.state.clone();
         make_directory(&at)?;

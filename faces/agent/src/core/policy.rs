@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use enclos_sandbox::Command;
 use enclos_sandbox::spec::{Bound, CpuQuota, Net, Policy, Size};
 
+use super::fault;
 use crate::api::{AgentError, Network, NewSandbox, Resources, Result, Runtime};
 use crate::exec::WORKSPACE;
 use crate::settings::Settings;
@@ -37,6 +39,20 @@ pub fn limits(asked: &Resources, settings: &Settings) -> Result<Resources> {
         cpu_quota: optional("cpu_quota", asked.cpu_quota, 1000, 1_000_000_000)?.map(|quota| quota.div_ceil(100) * 100),
         cpu_shares: optional("cpu_shares", asked.cpu_shares, 2, 262_144)?,
     })
+}
+
+/// Settings that ask for no weight where the host has no controller for it: it is no limit that anybody asked for.
+///
+/// # Errors
+/// A weight that is none.
+pub fn weighed(settings: Settings) -> Result<Settings> {
+    let Some(shares) = settings.cpu_shares else { return Ok(settings) };
+    let policy = Policy { cpu_shares: Some(shares), ..Policy::default() };
+    match Command::new("true").policy(&policy).explain() {
+        Ok(_) => Ok(settings),
+        Err(enclos_sandbox::Error::Unenforceable { field: "cpu-shares", .. }) => Ok(Settings { cpu_shares: None, ..settings }),
+        Err(error) => Err(fault::of_engine(&error)),
+    }
 }
 
 /// The image that a sandbox names; `None`: the host's system directories.
@@ -74,7 +90,7 @@ pub fn policy(record: &Sandbox, root: Option<&Path>, settings: &Settings) -> Pol
         file_size: size(record.limits.workspace),
         processes: record.limits.processes.map(Bound::At),
         cpu_quota: record.limits.cpu_quota.map(cpus),
-        cpu_shares: record.limits.cpu_shares,
+        cpu_shares: record.limits.cpu_shares.or(settings.cpu_shares),
         open_files: Some(Bound::At(settings.open_files)),
         best_effort: settings.best_effort,
         ..Policy::default()

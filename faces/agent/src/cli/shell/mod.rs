@@ -86,6 +86,8 @@ fn settings(wanted: &Shell, private: &Path, image: Option<&Root>) -> Result<sett
     let mut own = settings::of(&configuration, private.join("agent"));
     own.keep_on_exit = false;
     own.host_network = true;
+    // No server waits behind what runs here.
+    own.cpu_shares = None;
     own.best_effort = wanted.best_effort;
     (own.timeout, own.most_timeout) = (LONGEST, LONGEST);
     own.most.memory = u64::MAX;
