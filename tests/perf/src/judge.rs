@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::beside;
 use crate::race::{Contender, Pace, Quartiles, Race, race};
 use crate::server::{Client, Server};
 use crate::setup::{Setup, ends_well, quiet};
@@ -45,6 +46,7 @@ pub fn jobs(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
     let server = Server::start(setup, &["--set", "agent.enabled=false"])?;
     let (mut rows, slowness) = latency(setup, &server, rounds)?;
     rows.extend(rates(&server, rounds, slowness)?);
+    rows.extend(beside::hostile(&server, rounds)?);
     rows.push(Row::alone(
         "P8",
         "the server's own memory after all that",

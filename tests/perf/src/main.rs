@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod beside;
 mod bubblewrap;
 mod clocks;
 mod cold;
