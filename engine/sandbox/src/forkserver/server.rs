@@ -7,6 +7,7 @@ use enclos_sys::Errno;
 use enclos_sys::clone::clone3;
 use enclos_sys::pages::trim_heap;
 use enclos_sys::signal::Blocked;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use crate::error::{Failure, Result, Stage};
 use crate::init::receive;
 use crate::launch::{idmap, namespace_flags};
 use crate::sandbox::send;
+
+/// How long a slot that has ended may be left as it is when nobody asks for another.
+const IDLE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// What the caller asks for; travels as JSON in a memory file. The lease of its ids, where there is one, is the descriptor after that.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +37,10 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
     let mut slots: Vec<OwnedFd> = Vec::new();
     let mut byte = [0u8; 8];
     loop {
+        if !is_asked(socket, &slots) {
+            reap(&mut slots);
+            continue;
+        }
         let mut descriptors: [Option<OwnedFd>; crate::init::MAX_DESCRIPTORS] = [const { None }; crate::init::MAX_DESCRIPTORS];
         match receive(socket.as_fd(), &mut byte, &mut descriptors) {
             Ok(0) | Err(Errno::CONNRESET) => return Ok(()),
@@ -53,8 +61,20 @@ pub fn serve(socket: &OwnedFd) -> Result<()> {
             }
             Err(error) => send(socket, error.to_string().as_bytes(), &[]),
         };
-        slots.retain(|pidfd| !matches!(enclos_sys::wait::wait_pidfd(pidfd, enclos_sys::wait::Wait::EndedAlready), Ok(Some(_))));
+        reap(&mut slots);
     }
+}
+
+/// Waits for a request, or for the caller's end. `false`: there was none for [`IDLE`], while there are slots that may have ended.
+fn is_asked(socket: &OwnedFd, slots: &[OwnedFd]) -> bool {
+    let patience = (!slots.is_empty()).then_some(IDLE);
+    // Whatever else is wrong with the socket, receiving from it tells.
+    !matches!(poll(&mut [PollFd::new(socket, PollFlags::IN)], patience.as_ref()), Ok(0) | Err(Errno::INTR))
+}
+
+/// Takes away what is left of slots that have ended.
+fn reap(slots: &mut Vec<OwnedFd>) {
+    slots.retain(|pidfd| !matches!(enclos_sys::wait::wait_pidfd(pidfd, enclos_sys::wait::Wait::EndedAlready), Ok(Some(_))));
 }
 
 /// A slot just made.

@@ -139,3 +139,24 @@ fn everything_dies_with_the_launcher() {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn nothing_stays_of_slots_that_have_ended_though_nobody_asks_for_another() {
+    let launcher = launcher();
+    let template = launcher.template(&Policy::default()).unwrap();
+    template.park(3).unwrap();
+    let children = || {
+        let task = format!("/proc/{0}/task/{0}/children", launcher.id());
+        std::fs::read_to_string(task).map(|text| text.split_ascii_whitespace().count())
+    };
+    match children() {
+        Err(error) => return println!("SKIP: nothing_stays_of_slots_that_have_ended_though_nobody_asks_for_another: {error}"),
+        Ok(count) => assert!(count >= 3, "{count}"),
+    }
+    drop(template);
+    let start = Instant::now();
+    while children().unwrap() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{} left", children().unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -28,7 +28,10 @@ const FILES: usize = 2000;
 /// # Errors
 /// When the server or a command fails.
 pub fn lives(setup: &Setup, rounds: usize) -> Result<Vec<Row>> {
-    let server = Server::start(setup, &["--set", "agent.grpc=", "--set", "agent.rest=", "--set", "agent.quota.sandboxes=10000"])?;
+    let server = Server::start(
+        setup,
+        &["--set", "agent.grpc=", "--set", "agent.rest=", "--set", "agent.quota.sandboxes=10000", "--set", "agent.on-exit=destroy"],
+    )?;
     let (mut rows, slowness) = latency(&server, rounds)?;
     rows.push(rate(&server, rounds, slowness)?);
     rows.push(reads(&server, setup, rounds)?);

@@ -29,7 +29,10 @@ pub fn calls(setup: &Setup, rounds: usize, python: Option<&Path>) -> Result<Vec<
     };
     let socket = setup.directory().join("grpc");
     let listen = format!("agent.grpc=unix:{}", socket.display());
-    let _server = Server::start(setup, &["--set", &listen, "--set", "agent.rest=", "--set", "agent.quota.sandboxes=10000"])?;
+    let _server = Server::start(
+        setup,
+        &["--set", &listen, "--set", "agent.rest=", "--set", "agent.quota.sandboxes=10000", "--set", "agent.on-exit=destroy"],
+    )?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/payload/published.py");
     let output = Command::new(python).arg(script).arg(format!("unix:{}", socket.display())).arg(rounds.to_string()).output()?;
     ensure!(output.status.success(), "published.py: {}", String::from_utf8_lossy(&output.stderr));
