@@ -312,11 +312,10 @@ impl Inner {
         let told = AgentError::Quota { what: format!("{} ({} measured)", hit.limit, hit.measured), limit: hit.allowed };
         self.audit.write(&entry.owner, "limit", &entry.id, Some(&told));
         let spared = if strokes == 1 { entry.sessions() } else { Vec::new() };
-        spared.iter().for_each(|session| session.leave_loop());
         let leaders: Vec<u32> = spared.iter().filter_map(|session| session.leader()).collect();
         // First, for whoever hears that his command was ended may come with the next one.
         entry.growth().refused.store(strokes >= MOST_STROKES, Ordering::Release);
-        life.stop_commands(&hit, &leaders);
+        life.stop_commands(&hit, || spared.iter().for_each(|session| session.leave_loop()), &leaders);
         seen.over = Some(Over { strokes, since: Instant::now(), level: None });
     }
 

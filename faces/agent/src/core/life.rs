@@ -188,15 +188,16 @@ impl Life {
         Stoppable { life: Arc::clone(self), stop }
     }
 
-    /// Tells every command that runs, and kills everything in it but its init and these processes of the host. No command begins meanwhile, and none that was
-    /// told comes to its end: the next one would be killed without having been told.
-    pub fn stop_commands(&self, hit: &Evidence, spared: &[u32]) {
+    /// Tells every command that runs, lets `warn` tell shells, and kills everything in it but its init and these processes of the host. No command begins meanwhile,
+    /// and none that was told comes to its end: the next one would be killed without having been told.
+    pub fn stop_commands(&self, hit: &Evidence, warn: impl FnOnce(), spared: &[u32]) {
         let stops = self.lock_stops();
         for stop in stops.iter() {
             let _ = stop.hit.set(hit.clone());
             // One that has been woken before is awake.
             let _ = rustix::io::write(&stop.waker, &1u64.to_ne_bytes());
         }
+        warn();
         // An error means that it is gone.
         let _ = self.handle.kill_but(spared);
     }

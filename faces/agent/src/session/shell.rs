@@ -240,8 +240,8 @@ impl Shell {
             verdict = Verdict::Lost;
         }
         let status = ended.map_or(self.last, |end| end.unwrap_or(-1));
-        // What it ran was killed, and it has said so before this was looked at.
-        if verdict == Verdict::Ended && status != 0 && stop.hit().is_some() {
+        // What it ran was killed, or its loop left, and it has said so before this was looked at.
+        if verdict == Verdict::Ended && stop.hit().is_some() {
             verdict = Verdict::DiskLimit;
         }
         if verdict == Verdict::Ended && kept.thrown != [0, 0] {
