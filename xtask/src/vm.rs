@@ -198,22 +198,28 @@ fn image(folder: &Path) -> Option<PathBuf> {
     entries.find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-")).map(|entry| entry.path())
 }
 
-/// Runs the plan in a machine, and in a second one when the first got stuck: an emulated processor does now and then, and a defect of ours
-/// sticks twice.
+/// Runs the plan in a machine, and in a second one when the first got stuck, as a test that failed is run once more: it has been seen once, nobody
+/// knows of what, and a defect of ours sticks twice. One that ended without an answer has failed.
 fn answer(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan) -> Result<Answer> {
     let deadline = Instant::now() + LIFE;
     match boot(vng, kernel, stage, plan, deadline)? {
         Ok(answer) => Ok(answer),
-        Err(why) if Instant::now() < deadline => {
+        Err(Silent { end: End::Stuck, why }) if Instant::now() < deadline => {
             println!("    STUCK vm: {why}\n  booting a second machine");
-            boot(vng, kernel, stage, plan, deadline)?.map_err(|why| anyhow!(why))
+            boot(vng, kernel, stage, plan, deadline)?.map_err(|silent| anyhow!(silent.why))
         }
-        Err(why) => bail!("{why}"),
+        Err(silent) => bail!(silent.why),
     }
 }
 
+/// A machine without an answer.
+struct Silent {
+    end: End,
+    why: String,
+}
+
 /// Boots, runs the plan, and reads the answer, or why there is none.
-fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant) -> Result<Result<Answer, String>> {
+fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant) -> Result<Result<Answer, Silent>> {
     let shared = stage.folder("vm")?;
     // The running program itself, even when a lane before has built it anew and its file is another one by now.
     let program = Program { name: "xtask".to_owned(), test: false, path: PathBuf::from("/proc/self/exe") };
@@ -251,7 +257,7 @@ fn boot(vng: &Path, kernel: &Path, stage: &Stage, plan: &Plan, deadline: Instant
     }
     match std::fs::read(shared.join("answer.json")) {
         Ok(answer) => Ok(Ok(serde_json::from_slice(&answer).context("reading the machine's answer")?)),
-        Err(_) => Ok(Err(no_answer(&shared, &end))),
+        Err(_) => Ok(Err(Silent { why: no_answer(&shared, &end), end })),
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn memory_value(limit: Option<u64>, version: crate::Version) -> Strin
 /// The period that a quota of CPU time is for, µs: the kernel's default.
 pub(crate) const CPU_PERIOD: u64 = 100_000;
 
-/// What a v1 share comes to as a v2 weight (1 to 10000). The curve of today's container runtimes (runc 1.3.2, crun 1.23, Kubernetes' KEP-2254): it joins the ends
+/// What a v1 share comes to as a v2 weight (1 to 10000). The curve that runc and crun have come to: it joins the ends
 /// of both ranges and what is usual, 1024 and 100; a straight line between the ends makes 39 of 1024, so that who asks for what is usual gets less.
 pub(crate) fn cpu_weight(shares: u64) -> u64 {
     let log = (shares.clamp(2, 262_144) as f64).log2();

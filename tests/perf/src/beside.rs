@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::race::Quartiles;
-use crate::server::Server;
+use crate::server::{Server, at_once};
 use crate::table::{Bound, Figure, Row, Unit};
 
 /// Times that all honest jobs are run without and with hostile ones beside them.
@@ -75,14 +75,7 @@ fn honest(server: &Server, jobs: usize) -> Result<Vec<Times>> {
             times.push([microseconds("cpu_us")?, microseconds("wall_us")?]);
         }
     };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
-        }
-        Ok(all)
-    })
+    at_once(CLIENTS, work)
 }
 
 fn printed(step: &Value) -> &str {

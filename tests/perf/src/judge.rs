@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 
 use crate::beside;
 use crate::race::{Contender, Pace, Quartiles, Race, race};
-use crate::server::{Client, Server};
+use crate::server::{Client, Server, at_once};
 use crate::setup::{Setup, ends_well, quiet};
 use crate::table::{Bound, Figure, Row, Unit};
 
@@ -142,14 +142,7 @@ fn rate(server: &Server, clients: usize, jobs: usize, slowness: f64) -> Result<R
         }
     };
     let started = Instant::now();
-    let mut took = std::thread::scope(|scope| -> Result<Vec<f64>> {
-        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
-        }
-        Ok(all)
-    })?;
+    let mut took = at_once(clients, work)?;
     let rate = jobs as f64 / started.elapsed().as_secs_f64();
     took.sort_by(f64::total_cmp);
     let (median, slow) = (Quartiles::of(&took).median, took[took.len() * 99 / 100]);

@@ -67,6 +67,21 @@ impl Drop for Server {
     }
 }
 
+/// What as many clients as that bring home, each by `work`.
+///
+/// # Errors
+/// What one of them gives.
+pub fn at_once<T: Send>(clients: usize, work: impl Fn() -> Result<Vec<T>> + Sync) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(&work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+        }
+        Ok(all)
+    })
+}
+
 /// One connection that is kept.
 pub struct Client {
     stream: UnixStream,

@@ -88,6 +88,7 @@ impl LocalJudge {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let seats = match enclos_sandbox::can_choose_cpus() {
             Ok(()) => seats::seats(settings.cpus, &seats::allowed()),
+            Err(_) if settings.cpus == 0 => Vec::new(),
             Err(error) => {
                 tracing::warn!(%error, "judge.cpus is not held: programs share all CPUs");
                 Vec::new()

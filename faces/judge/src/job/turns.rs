@@ -6,7 +6,6 @@ use crate::api::{Cancel, JobError};
 
 #[derive(Debug, Default)]
 struct State {
-    running: usize,
     /// How many run in each seat.
     taken: Vec<usize>,
     /// Numbers handed out, and the number whose turn comes next; those who leave before their turn are noted.
@@ -29,7 +28,7 @@ impl State {
 pub struct Turns {
     shared: Arc<(Mutex<State>, Condvar)>,
     most: usize,
-    /// The CPUs of each seat. None: whoever runs may use all.
+    /// The CPUs of each seat; none: all.
     seats: Arc<[Vec<usize>]>,
 }
 
@@ -45,7 +44,7 @@ impl Turn {
     /// The CPUs to run on, nobody else's while there are as many seats as turns; none: all.
     #[must_use]
     pub fn cpus(&self) -> &[usize] {
-        self.seats.get(self.seat).map_or(&[], Vec::as_slice)
+        &self.seats[self.seat]
     }
 }
 
@@ -53,6 +52,7 @@ impl Turns {
     /// At most `most` at once, at least one. Each in one of these seats, the emptiest; without any, on all CPUs.
     #[must_use]
     pub fn new(most: usize, seats: Vec<Vec<usize>>) -> Turns {
+        let seats = if seats.is_empty() { vec![Vec::new()] } else { seats };
         let state = State { taken: vec![0; seats.len()], ..State::default() };
         Turns { shared: Arc::new((Mutex::new(state), Condvar::new())), most: most.max(1), seats: seats.into() }
     }
@@ -72,7 +72,7 @@ impl Turns {
         let mut state = mutex.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        while !(state.serving == ticket && state.running < self.most) {
+        while !(state.serving == ticket && state.taken.iter().sum::<usize>() < self.most) {
             if cancel.is_cancelled() {
                 if state.serving == ticket {
                     state.advance();
@@ -85,11 +85,8 @@ impl Turns {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.advance();
-        state.running += 1;
         let seat = (0..state.taken.len()).min_by_key(|seat| state.taken[*seat]).unwrap_or(0);
-        if let Some(taken) = state.taken.get_mut(seat) {
-            *taken += 1;
-        }
+        state.taken[seat] += 1;
         changed.notify_all();
         drop(state);
         Ok(Turn { shared: Arc::clone(&self.shared), seats: Arc::clone(&self.seats), seat })
@@ -98,12 +95,7 @@ impl Turns {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.running -= 1;
-        if let Some(taken) = state.taken.get_mut(self.seat) {
-            *taken -= 1;
-        }
-        drop(state);
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).taken[self.seat] -= 1;
         self.shared.1.notify_all();
     }
 }
